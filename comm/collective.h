@@ -1,0 +1,43 @@
+// What trainer ranks say to each other: sums and gathers of fp32 buffers in host memory.
+#ifndef ATTUNE_COMM_COLLECTIVE_H_
+#define ATTUNE_COMM_COLLECTIVE_H_
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace attune {
+
+// Every rank calls the same operations in the same order with equal sizes. The result of a
+// reduction is the same on every rank and the same in every run with as many ranks. Not
+// thread-safe: one thread per rank.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+
+  virtual int rank() const = 0;  // 0 .. size()-1
+  virtual int size() const = 0;
+
+  virtual absl::Status AllReduceSum(absl::Span<double> values) = 0;
+  // `full` has size() * slice.size() elements; rank r receives the sum of everybody's r-th slice.
+  virtual absl::Status ReduceScatterSum(absl::Span<const float> full, absl::Span<float> slice) = 0;
+  // The inverse: rank r's slice becomes the r-th of everybody's `full`.
+  virtual absl::Status AllGather(absl::Span<const float> slice, absl::Span<float> full) = 0;
+  virtual absl::Status Barrier() = 0;
+};
+
+// Runs `body` on `ranks` threads of this process, each with its rank's collective, and returns
+// when all are done; the first error, if any. For tests and single-process use.
+absl::Status RunLocalRanks(int ranks, const std::function<absl::Status(Collective&)>& body);
+
+// MPI_COMM_WORLD of this process: initialises MPI (thread multiple) now and finalises it when
+// destroyed. A process not started by mpirun is rank 0 of 1. (comm/collective_mpi.cc)
+[[nodiscard]] absl::StatusOr<std::unique_ptr<Collective>> MakeMpiCollective();
+
+}  // namespace attune
+
+#endif  // ATTUNE_COMM_COLLECTIVE_H_

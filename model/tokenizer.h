@@ -1,0 +1,43 @@
+// Text <-> token ids, exactly as the `tokenizers` library does it from a tokenizer.json.
+#ifndef ATTUNE_MODEL_TOKENIZER_H_
+#define ATTUNE_MODEL_TOKENIZER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace attune {
+
+class Tokenizer {
+ public:
+  // Reads tokenizer.json of `directory`. A component that is not supported is refused by name
+  // (INVALID_ARGUMENT).
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<const Tokenizer>> Load(
+      const std::string& directory);
+  virtual ~Tokenizer() = default;
+
+  // `add_special_tokens`: apply the post-processor (for example a leading <s>). Special tokens
+  // written out in the text are recognised either way, as the library does. Any bytes are taken;
+  // invalid UTF-8 counts as U+FFFD. Thread-safe.
+  virtual std::vector<int32_t> Encode(absl::string_view text, bool add_special_tokens) const = 0;
+
+  // Ids out of range are left out. Thread-safe.
+  virtual std::string Decode(absl::Span<const int32_t> ids, bool skip_special_tokens) const = 0;
+
+  virtual int64_t vocab_size() const = 0;  // largest id + 1, added tokens included
+};
+
+// The ids of `completion` after `prompt`, whose ids are `prompt_ids`: those of the joint text when
+// that begins with prompt_ids, so that no boundary is invented; otherwise of the completion alone.
+std::vector<int32_t> EncodeCompletion(const Tokenizer& tokenizer, absl::string_view prompt,
+                                      absl::Span<const int32_t> prompt_ids,
+                                      absl::string_view completion);
+
+}  // namespace attune
+
+#endif  // ATTUNE_MODEL_TOKENIZER_H_
