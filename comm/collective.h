@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace attune {
@@ -25,18 +26,28 @@ class Collective {
   virtual absl::Status AllReduceSum(absl::Span<double> values) = 0;
   // `full` has size() * slice.size() elements; rank r receives the sum of everybody's r-th slice.
   virtual absl::Status ReduceScatterSum(absl::Span<const float> full, absl::Span<float> slice) = 0;
-  // The inverse: rank r's slice becomes the r-th of everybody's `full`.
+  // The inverse: rank r's slice becomes the r-th of everybody's `full`; it may lie there already.
   virtual absl::Status AllGather(absl::Span<const float> slice, absl::Span<float> full) = 0;
   virtual absl::Status Barrier() = 0;
+
+  // False once an operation has failed: the ranks no longer agree on what comes next and must all
+  // be started again.
+  virtual bool healthy() const = 0;
 };
 
 // Runs `body` on `ranks` threads of this process, each with its rank's collective, and returns
-// when all are done; the first error, if any. For tests and single-process use.
+// when all are done; the error of the lowest rank, if any. A rank that returns while others wait
+// for it in an operation makes that operation ABORTED. For tests and single-process use.
 absl::Status RunLocalRanks(int ranks, const std::function<absl::Status(Collective&)>& body);
 
 // MPI_COMM_WORLD of this process: initialises MPI (thread multiple) now and finalises it when
-// destroyed. A process not started by mpirun is rank 0 of 1. (comm/collective_mpi.cc)
+// destroyed. A process not started by mpirun is rank 0 of 1. Waiting sleeps instead of spinning; an
+// operation that takes longer than kCollectiveTimeout is DEADLINE_EXCEEDED with its name and number,
+// and the process must then end. Sums are taken in the order of the ranks, as RunLocalRanks does.
+// (comm/collective_mpi.cc)
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Collective>> MakeMpiCollective();
+
+inline constexpr absl::Duration kCollectiveTimeout = absl::Minutes(10);
 
 }  // namespace attune
 

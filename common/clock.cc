@@ -12,4 +12,6 @@ absl::Duration MonotonicTime() {
   return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
 
+void PauseFor(absl::Duration duration) { absl::SleepFor(duration); }
+
 }  // namespace attune

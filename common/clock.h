@@ -12,6 +12,9 @@ absl::Time WallTime();
 // Never goes back; for durations and expiry. The zero is arbitrary.
 absl::Duration MonotonicTime();
 
+// Only where nothing can be waited for: between attempts, and between looks at a foreign process.
+void PauseFor(absl::Duration duration);
+
 class Stopwatch {
  public:
   Stopwatch() : start_(MonotonicTime()) {}

@@ -24,12 +24,19 @@ class PackedMatrix {
 
   int64_t n() const { return n_; }  // outputs
   int64_t k() const { return k_; }  // inputs
-  const float* panels() const { return panels_.data(); }
+  // [ceil(n / kPanelWidth)][k][kPanelWidth], zero padded, on cache lines.
+  const float* panels() const { return reinterpret_cast<const float*>(panels_.data()); }
+
+  static constexpr int64_t kPanelWidth = 32;
 
  private:
+  struct alignas(64) CacheLine {
+    float values[16];
+  };
+
   int64_t n_ = 0;
   int64_t k_ = 0;
-  std::vector<float> panels_;  // [ceil(n / width)][k][width], zero padded
+  std::vector<CacheLine> panels_;
 };
 
 // y[m, n] = x[m, k] W^T.  y[i, j] = sum over k in ascending order.
@@ -70,6 +77,9 @@ void SiluMul(const float* gate, const float* up, int64_t count, float* out);
 
 // log(sum(exp(x))) over n values, shifted by the maximum. log softmax(x)[i] = x[i] - LogSumExp(x).
 float LogSumExp(const float* x, int64_t n);
+
+// y[i] = exp((x[i] - shift) * scale). y may be x.
+void ScaledExp(const float* x, int64_t n, float shift, float scale, float* y);
 
 // y[i] += x[i].
 void AddInto(const float* x, int64_t count, float* y);

@@ -86,7 +86,9 @@ absl::Status ResourceNotFoundError(absl::string_view type, absl::string_view nam
 
 absl::Status OverloadedError(absl::string_view message, absl::Duration retry_after) {
   google::rpc::RetryInfo detail;
-  detail.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(retry_after));
+  const timespec delay = absl::ToTimespec(retry_after);
+  detail.mutable_retry_delay()->set_seconds(delay.tv_sec);
+  detail.mutable_retry_delay()->set_nanos(static_cast<int32_t>(delay.tv_nsec));
   absl::Status status = absl::ResourceExhaustedError(message);
   SetDetail(status, detail);
   return status;

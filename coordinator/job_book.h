@@ -1,0 +1,91 @@
+// Jobs as everybody in the coordinator sees them: the service creates, cancels and watches them,
+// the runner works them off. Owns the event sequence of every job and wakes whoever waits.
+#ifndef ATTUNE_COORDINATOR_JOB_BOOK_H_
+#define ATTUNE_COORDINATOR_JOB_BOOK_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "attune/v1/job.pb.h"
+#include "attune/v1/job_service.pb.h"
+#include "storage/store.h"
+
+namespace attune {
+
+bool IsFinished(v1::JobState state);  // SUCCEEDED, FAILED or CANCELLED
+
+// A job taken up by the runner, and the way to stop it.
+struct JobLease {
+  v1::Job job;
+  std::stop_token stop;  // requested by Cancel and by Shutdown
+};
+
+// Thread-safe.
+class JobBook {
+ public:
+  // The store must outlive the book. Finds the unfinished jobs of an earlier process.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<JobBook>> Open(Store* store);
+
+  [[nodiscard]] absl::StatusOr<v1::Job> Create(v1::Job job, const std::string& request_id);
+  // Asks for the end of a job: a queued one is CANCELLED at once, a running one CANCELLING.
+  [[nodiscard]] absl::StatusOr<v1::Job> Cancel(const std::string& name);
+
+  // Waits for the unfinished job accepted first. Empty after Shutdown.
+  std::optional<JobLease> WaitForWork();
+  // Writes the job (as it is in `commit.job`), whatever else the commit holds, and one event with
+  // `message` and, if there is a round in the commit, its record; all in one batch. A job that was
+  // asked to end meanwhile stays CANCELLING until `commit.job` is finished.
+  absl::Status Write(Commit commit, const std::string& message);
+  // Shown to watchers; not stored.
+  void SetProgress(const v1::Job& job, const v1::Progress& progress);
+
+  struct News {
+    std::vector<v1::JobEvent> events;  // stored ones, then at most one with progress
+    uint64_t progress_seen = 0;        // pass it to the next call
+    bool ended = false;                // the job is finished and every event was given
+  };
+  // Events after `after_sequence`, and progress newer than `progress_seen`; waits up to `timeout`
+  // for any.
+  [[nodiscard]] absl::StatusOr<News> WaitForNews(const v1::Job& job, uint64_t after_sequence,
+                                                 uint64_t progress_seen, absl::Duration timeout);
+
+  // No more work is given out and the running job is asked to stop; it is taken up again by the
+  // next process.
+  void Shutdown();
+  bool ShuttingDown() const;
+
+ private:
+  struct Live {  // of an unfinished job
+    std::stop_source stop;
+    bool cancelled = false;
+    v1::Progress progress;
+    uint64_t progress_version = 0;
+  };
+
+  explicit JobBook(Store* store) : store_(store) {}
+  absl::Status WriteLocked(Commit commit, const std::string& message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return shutting_down_ || !live_.empty();
+  }
+
+  Store* const store_;
+  mutable absl::Mutex mu_;
+  absl::CondVar changed_;
+  std::map<uint64_t, std::string> names_ ABSL_GUARDED_BY(mu_);  // of unfinished jobs, by ordinal
+  std::map<uint64_t, Live> live_ ABSL_GUARDED_BY(mu_);          // the same jobs
+  bool shutting_down_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_COORDINATOR_JOB_BOOK_H_

@@ -1,0 +1,370 @@
+#include "coordinator/job_runner.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "common/clock.h"
+#include "common/digest.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "coordinator/evaluation.h"
+#include "coordinator/job_failure.h"
+#include "coordinator/phase_requests.h"
+#include "coordinator/timestamps.h"
+
+namespace attune {
+namespace {
+
+// Samples and judgments come back in key order, which is the order of prompt indices; a round
+// works in the order of its record.
+template <typename Item>
+std::vector<Item> InRoundOrder(const v1::RoundRecord& record, std::vector<Item> items) {
+  std::map<uint32_t, size_t> position;
+  for (int i = 0; i < record.prompt_indices_size(); ++i) position[record.prompt_indices(i)] = i;
+  std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+    return position.at(a.prompt_index()) < position.at(b.prompt_index());
+  });
+  return items;
+}
+
+std::string PhaseMessage(const v1::RoundRecord& record) {
+  switch (record.phase()) {
+    case v1::ROUND_PHASE_PROMPTS:
+      return absl::StrCat(record.prompt_indices_size(), " prompts chosen");
+    case v1::ROUND_PHASE_SAMPLED:
+      return absl::StrCat(record.responses(), " responses sampled, ", record.response_tokens(),
+                          " tokens");
+    case v1::ROUND_PHASE_JUDGED:
+      return absl::StrFormat("%d responses judged, mean score %.3f", record.responses(),
+                             record.mean_score());
+    case v1::ROUND_PHASE_PAIRED:
+      return absl::StrCat(record.pairs().kept(), " pairs kept");
+    case v1::ROUND_PHASE_TRAINED:
+      return absl::StrCat("trained in ", record.steps_size(), " updates");
+    default:
+      return absl::StrFormat("policy %d published; win rate %.3f, score %.3f, KL %.2f",
+                             record.round(), record.evaluation().win_rate(),
+                             record.evaluation().mean_score(), record.evaluation().kl());
+  }
+}
+
+}  // namespace
+
+JobRunner::JobRunner(JobBook* book, Store* store, Workers* workers, Metrics* metrics,
+                     std::string checkpoint_root)
+    : book_(book), store_(store), workers_(workers), metrics_(metrics),
+      checkpoint_root_(std::move(checkpoint_root)) {}
+
+void JobRunner::Run() {
+  while (std::optional<JobLease> lease = book_->WaitForWork()) {
+    Context context{.job = std::move(lease->job), .stop = lease->stop};
+    const absl::Status status = RunJob(context);
+    if (book_->ShuttingDown()) return;  // the next process goes on from the last record
+    if (!status.ok()) End(context, status);
+  }
+}
+
+absl::Status JobRunner::RunJob(Context& context) {
+  ATTUNE_RETURN_IF_ERROR(Begin(context));
+  for (uint32_t round = 0; round <= context.job.resolved_spec().rounds(); ++round) {
+    ATTUNE_RETURN_IF_ERROR(LoadRound(context, round));
+    ATTUNE_RETURN_IF_ERROR(RunRound(context));
+  }
+  return Finish(context);
+}
+
+absl::Status JobRunner::Begin(Context& context) {
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  if (context.stop.stop_requested()) return absl::CancelledError("stopped");
+  if (context.job.state() == v1::JOB_STATE_QUEUED) {
+    context.job.set_state(v1::JOB_STATE_RUNNING);
+    *context.job.mutable_start_time() = ToTimestamp(WallTime());
+    ATTUNE_RETURN_IF_ERROR(book_->Write({.job = &context.job}, "started"));
+  }
+  absl::StatusOr<Dataset> dataset = LoadDataset(spec.dataset().path());
+  if (!dataset.ok()) return JobFailure(v1::FAILURE_REASON_DATASET_UNUSABLE, dataset.status());
+  if (dataset->digest != context.job.dataset_digest()) {
+    return JobFailure(v1::FAILURE_REASON_DATASET_UNUSABLE,
+                      absl::FailedPreconditionError(absl::StrCat(
+                          spec.dataset().path(), " has changed since the job was accepted")));
+  }
+  context.dataset = *std::move(dataset);
+  context.holdout = HoldoutPrompts(static_cast<uint32_t>(context.dataset.prompts.size()),
+                                   spec.seed(), spec.evaluation().holdout_prompts());
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::LoadRound(Context& context, uint32_t round) {
+  ATTUNE_ASSIGN_OR_RETURN(std::optional<v1::RoundRecord> stored,
+                          store_->GetRound(context.job.ordinal(), round));
+  if (stored.has_value()) {
+    context.record = *std::move(stored);
+    return absl::OkStatus();
+  }
+  v1::PolicyVersion policy;
+  if (round == 0) {
+    absl::StatusOr<v1::DescribeModelResponse> model =
+        workers_->DescribeModel(context.job.resolved_spec().model().path(), context.stop);
+    if (absl::IsInvalidArgument(model.status())) {
+      return JobFailure(v1::FAILURE_REASON_MODEL_UNUSABLE, model.status());
+    }
+    ATTUNE_RETURN_IF_ERROR(model.status());
+    policy.set_digest(model->weights_digest());
+  } else {
+    policy = PolicyAfter(context.record);  // of the round before
+  }
+  context.record = NewRound(context.job.name(), round, policy);
+  *context.record.mutable_start_time() = ToTimestamp(WallTime());
+  context.job.set_round(round);
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::RunRound(Context& context) {
+  while (context.record.phase() != v1::ROUND_PHASE_PUBLISHED) {
+    if (context.stop.stop_requested()) return absl::CancelledError("stopped");
+    ProgressOf(context, "", false)(0, 0);
+    const Stopwatch watch;
+    ATTUNE_ASSIGN_OR_RETURN(PhaseResult result, RunPhase(context));
+    absl::StatusOr<RoundStep> step = AdvanceRound(context.job.resolved_spec(), context.record,
+                                                  std::move(result));
+    if (absl::IsNotFound(step.status())) {
+      return JobFailure(v1::FAILURE_REASON_NO_PAIRS, step.status());
+    }
+    ATTUNE_RETURN_IF_ERROR(step.status());
+    ATTUNE_RETURN_IF_ERROR(Commit(context, *std::move(step), watch.Seconds()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PhaseResult> JobRunner::RunPhase(const Context& context) {
+  switch (NextPhase(context.record)) {
+    case v1::ROUND_PHASE_PROMPTS:
+      return ChoosePrompts(context);
+    case v1::ROUND_PHASE_SAMPLED:
+      return Sample(context);
+    case v1::ROUND_PHASE_JUDGED:
+      return Judge(context);
+    case v1::ROUND_PHASE_PAIRED:
+      return Pair(context);
+    case v1::ROUND_PHASE_TRAINED:
+      return Train(context);
+    default:
+      return Publish(context);
+  }
+}
+
+absl::StatusOr<PhaseResult> JobRunner::ChoosePrompts(const Context& context) {
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  return PromptsChosen{RoundPrompts(static_cast<uint32_t>(context.dataset.prompts.size()),
+                                    spec.seed(), spec.evaluation().holdout_prompts(),
+                                    context.record.round(), spec.prompts_per_round())};
+}
+
+absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
+  const v1::RoundRecord& record = context.record;
+  const v1::SampleRequest request =
+      RoundSampleRequest(context.job.resolved_spec(), context.dataset, record.prompt_indices(),
+                         record.round(), record.policy());
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::vector<v1::Response> responses,
+      workers_->Sample(request, PoliciesFor(context, record.policy()), context.stop,
+                       ProgressOf(context, "responses", false)));
+  return ResponsesSampled{std::move(responses)};
+}
+
+absl::StatusOr<PhaseResult> JobRunner::Judge(const Context& context) {
+  const v1::RoundRecord& record = context.record;
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
+                          store_->ListResponses(context.job.ordinal(), record.round()));
+  const v1::JudgeRequest request =
+      MakeJudgeRequest(context.job.resolved_spec().oracle(), context.dataset,
+                       InRoundOrder(record, std::move(responses)));
+  absl::StatusOr<std::vector<v1::Judgment>> judgments =
+      workers_->Judge(request, context.stop, ProgressOf(context, "judgments", false));
+  if (absl::IsInvalidArgument(judgments.status())) {
+    return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
+  }
+  ATTUNE_RETURN_IF_ERROR(judgments.status());
+  return ResponsesJudged{*std::move(judgments)};
+}
+
+absl::StatusOr<PhaseResult> JobRunner::Pair(const Context& context) {
+  const v1::RoundRecord& record = context.record;
+  const uint64_t job = context.job.ordinal();
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
+                          store_->ListResponses(job, record.round()));
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Judgment> judgments,
+                          store_->ListJudgments(job, record.round()));
+  responses = InRoundOrder(record, std::move(responses));
+  judgments = InRoundOrder(record, std::move(judgments));
+  std::vector<v1::Prompt> prompts;
+  for (uint32_t index : record.prompt_indices()) prompts.push_back(context.dataset.prompts[index]);
+  return PairsBuilt{BuildPairs({.job = context.job.name(),
+                                .round = record.round(),
+                                .seed = context.job.resolved_spec().seed(),
+                                .spec = &context.job.resolved_spec(),
+                                .prompts = prompts,
+                                .responses = responses,
+                                .judgments = judgments})};
+}
+
+absl::StatusOr<PhaseResult> JobRunner::Train(const Context& context) {
+  const v1::RoundRecord& record = context.record;
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  v1::TrainRoundRequest request;
+  request.set_job(context.job.name());
+  request.set_round(record.round());
+  *request.mutable_input() = PoliciesFor(context, record.policy()).current;
+  *request.mutable_objective() = spec.objective();
+  *request.mutable_training() = spec.training();
+  request.set_pairs(record.pairs().kept());
+  request.set_output_path(CheckpointPath(context.job, record.round()));
+  ATTUNE_RETURN_IF_ERROR(CreateDirectories(ParentPath(request.output_path())));
+  PolicyTrained trained{.checkpoint_path = request.output_path()};
+  const StepCall on_step = [&](const v1::StepMetrics& step) {
+    // A repeated attempt begins with step 1 again. Only rank 0 reports steps.
+    trained.steps.resize(std::min<size_t>(trained.steps.size(), step.step() - 1));
+    trained.steps.push_back(step);
+    v1::Progress progress;
+    progress.set_phase(NextPhase(record));
+    progress.set_round(record.round());
+    progress.set_done(step.step());
+    progress.set_total(step.steps());
+    progress.set_unit("updates");
+    *progress.mutable_step() = step;
+    book_->SetProgress(context.job, progress);
+  };
+  absl::StatusOr<v1::TrainRoundResult> result =
+      workers_->Train(std::move(request), context.stop, on_step);
+  if (absl::IsFailedPrecondition(result.status()) || absl::IsOutOfRange(result.status())) {
+    return JobFailure(v1::FAILURE_REASON_DIVERGED, result.status());
+  }
+  ATTUNE_RETURN_IF_ERROR(result.status());
+  trained.policy = result->policy();
+  return trained;
+}
+
+absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
+  const v1::RoundRecord& record = context.record;
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  const Policies policies = PoliciesFor(context, PolicyAfter(record));
+  ATTUNE_RETURN_IF_ERROR(
+      workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
+  if (context.holdout.empty()) return PolicyPublished{};
+  const v1::SampleRequest request = HoldoutSampleRequest(
+      spec, context.dataset, context.holdout, record.round(), PolicyAfter(record));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<v1::Response> responses,
+      workers_->Sample(request, policies, context.stop, ProgressOf(context, "responses", true)));
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::vector<v1::Judgment> judgments,
+      workers_->Judge(MakeJudgeRequest(spec.oracle(), context.dataset, responses), context.stop,
+                      ProgressOf(context, "judgments", true)));
+  std::vector<v1::Judgment> initial;
+  if (record.round() > 0) {
+    ATTUNE_ASSIGN_OR_RETURN(initial, store_->ListHoldoutJudgments(context.job.ordinal(), 0));
+  }
+  return PolicyPublished{.evaluation = Evaluate(responses, judgments, initial),
+                         .holdout_judgments = std::move(judgments)};
+}
+
+absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds) {
+  v1::RoundRecord& record = step.record;
+  v1::PhaseTiming* timing = record.add_timings();
+  timing->set_phase(record.phase());
+  timing->set_seconds(seconds);
+  context.job.set_round(record.round());
+  if (record.phase() == v1::ROUND_PHASE_PUBLISHED) {
+    *record.mutable_end_time() = ToTimestamp(WallTime());
+    if (record.round() == 0) *context.job.mutable_initial_evaluation() = record.evaluation();
+  }
+  const std::string message = PhaseMessage(record);
+  attune::Commit commit{.job = &context.job, .round = &record};
+  commit.responses = std::move(step.responses);
+  commit.judgments = std::move(step.judgments);
+  commit.pairs = std::move(step.pairs);
+  commit.holdout_judgments = std::move(step.holdout_judgments);
+  commit.drop_samples = step.drop_samples;
+  ATTUNE_RETURN_IF_ERROR(book_->Write(std::move(commit), message));
+  LogInfo(record.name(), ": ", message, absl::StrFormat(" (%.1f s)", seconds));
+  CountPhase(context, record, seconds);
+  context.record = std::move(record);
+  if (context.record.phase() == v1::ROUND_PHASE_PUBLISHED) RemoveOldCheckpoints(context);
+  return absl::OkStatus();
+}
+
+absl::Status JobRunner::Finish(Context& context) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::RoundRecord> rounds,
+                          store_->ListRounds(context.job.ordinal()));
+  Sha256 pairs;
+  for (const v1::RoundRecord& round : rounds) {
+    if (round.round() > 0) pairs.UpdateField(round.pairs_digest());
+  }
+  context.job.set_pairs_digest(pairs.HexDigest());
+  context.job.set_weights_digest(PolicyAfter(context.record).digest());
+  context.job.set_state(v1::JOB_STATE_SUCCEEDED);
+  *context.job.mutable_end_time() = ToTimestamp(WallTime());
+  LogInfo(context.job.name(), " succeeded");
+  return book_->Write({.job = &context.job}, "succeeded");
+}
+
+void JobRunner::End(Context& context, const absl::Status& status) {
+  const bool cancelled = context.stop.stop_requested();
+  context.job.set_state(cancelled ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_FAILED);
+  context.job.set_message(cancelled ? "cancelled" : std::string(status.message()));
+  if (!cancelled) context.job.set_failure_reason(FailureReasonOf(status));
+  *context.job.mutable_end_time() = ToTimestamp(WallTime());
+  LogWarning(context.job.name(), " ended: ", context.job.message());
+  const absl::Status written = book_->Write({.job = &context.job}, context.job.message());
+  if (!written.ok()) {
+    LogError("cannot store the end of ", context.job.name(), ": ", written.message());
+    PauseFor(absl::Seconds(1));  // Run takes the job up again
+  }
+}
+
+Policies JobRunner::PoliciesFor(const Context& context, const v1::PolicyVersion& version) const {
+  Policies policies;
+  const std::string& model = context.job.resolved_spec().model().path();
+  policies.initial.set_model_path(model);
+  policies.current.set_model_path(model);
+  *policies.current.mutable_version() = version;
+  if (version.round() > 0) {
+    policies.current.set_checkpoint_path(CheckpointPath(context.job, version.round()));
+    for (std::string& address : workers_->WeightAddresses()) {
+      policies.current.add_weight_addresses(std::move(address));
+    }
+  }
+  // The initial policy is known by its digest from round 0's record.
+  const auto first = store_->GetRound(context.job.ordinal(), 0);
+  const bool stored = first.ok() && first->has_value();
+  *policies.initial.mutable_version() = stored ? (*first)->policy() : version;
+  return policies;
+}
+
+std::string JobRunner::CheckpointPath(const v1::Job& job, uint32_t round) const {
+  return absl::StrCat(checkpoint_root_, "/", absl::StripPrefix(job.name(), "jobs/"), "/round-",
+                      round);
+}
+
+void JobRunner::RemoveOldCheckpoints(const Context& context) const {
+  const uint32_t keep = context.job.resolved_spec().checkpoint().save_total_limit();
+  const std::string directory = ParentPath(CheckpointPath(context.job, 1));
+  const absl::StatusOr<std::vector<std::string>> names = ListDirectory(directory);
+  if (!names.ok()) return;  // round 0 has none
+  for (const std::string& name : *names) {
+    uint32_t round = 0;
+    if (!absl::SimpleAtoi(absl::StripPrefix(name, "round-"), &round)) continue;
+    if (round + keep > context.record.round()) continue;
+    const absl::Status status = RemoveAll(JoinPath(directory, name));
+    if (!status.ok()) LogWarning("old checkpoint stays: ", status.message());
+  }
+}
+
+}  // namespace attune

@@ -1,0 +1,197 @@
+#include "coordinator/round.h"
+
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/check.h"
+#include "common/status_macros.h"
+#include "coordinator/resource_name.h"
+
+namespace attune {
+namespace {
+
+absl::Status Wrong(const v1::RoundRecord& record, absl::string_view what) {
+  return absl::InternalError(absl::StrCat(record.name(), " ", PhaseLabel(NextPhase(record)), ": ",
+                                          what));
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PromptsChosen result) {
+  const std::set<uint32_t> distinct(result.indices.begin(), result.indices.end());
+  if (distinct.empty()) return Wrong(step.record, "no prompts");
+  if (distinct.size() != result.indices.size()) return Wrong(step.record, "a prompt twice");
+  step.record.mutable_prompt_indices()->Assign(result.indices.begin(), result.indices.end());
+  return step;
+}
+
+// Whether a response is complete and belongs to the record's policy.
+absl::Status CheckResponse(const v1::JobSpec& spec, const v1::RoundRecord& record,
+                           const v1::Response& response) {
+  const std::string which = absl::StrCat("response ", response.sample(), " of prompt ",
+                                         response.prompt_index());
+  if (response.policy().digest() != record.policy().digest()) {
+    return Wrong(record, absl::StrCat(which, " is of policy ", response.policy().digest(),
+                                      " instead of ", record.policy().digest()));
+  }
+  if (response.logps_size() != response.token_ids_size()) {
+    return Wrong(record, absl::StrCat(which, " has ", response.token_ids_size(), " tokens but ",
+                                      response.logps_size(), " log-probabilities"));
+  }
+  const bool needs_initial = spec.objective().reference() == v1::REFERENCE_INITIAL;
+  if (needs_initial && response.initial_logps_size() != response.token_ids_size()) {
+    return Wrong(record, absl::StrCat(which, " lacks log-probabilities of the initial policy"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
+                                  ResponsesSampled result) {
+  v1::RoundRecord& record = step.record;
+  auto response = result.responses.begin();
+  uint64_t tokens = 0;
+  for (uint32_t prompt : record.prompt_indices()) {
+    uint32_t sample = 0;
+    for (; response != result.responses.end() && response->prompt_index() == prompt; ++response) {
+      if (response->sample() != sample++) {
+        return Wrong(record, absl::StrCat("samples of prompt ", prompt, " are out of order"));
+      }
+      ATTUNE_RETURN_IF_ERROR(CheckResponse(spec, record, *response));
+      tokens += response->token_ids_size();
+    }
+    const uint32_t expected = spec.sampling().num_generations();
+    if (sample < expected || sample > expected + (spec.pairing().include_gold() ? 1 : 0)) {
+      return Wrong(record, absl::StrCat("prompt ", prompt, " has ", sample, " responses instead of ",
+                                        expected));
+    }
+  }
+  if (response != result.responses.end()) {
+    return Wrong(record, absl::StrCat("responses of prompt ", response->prompt_index(),
+                                      ", which is not next in the round"));
+  }
+  record.set_responses(static_cast<uint32_t>(result.responses.size()));
+  record.set_response_tokens(tokens);
+  step.responses = std::move(result.responses);
+  return step;
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, ResponsesJudged result) {
+  v1::RoundRecord& record = step.record;
+  if (result.judgments.size() != static_cast<size_t>(record.prompt_indices_size())) {
+    return Wrong(record, absl::StrCat(result.judgments.size(), " judgments for ",
+                                      record.prompt_indices_size(), " prompts"));
+  }
+  double sum = 0;
+  uint64_t scores = 0;
+  for (size_t i = 0; i < result.judgments.size(); ++i) {
+    const v1::Judgment& judgment = result.judgments[i];
+    if (judgment.prompt_index() != record.prompt_indices(static_cast<int>(i))) {
+      return Wrong(record, absl::StrCat("judgment of prompt ", judgment.prompt_index(),
+                                        " is out of order"));
+    }
+    for (double score : judgment.scores()) {
+      if (!std::isfinite(score)) {
+        return Wrong(record, absl::StrCat("a score of prompt ", judgment.prompt_index(),
+                                          " is not finite"));
+      }
+      sum += score;
+      ++scores;
+    }
+  }
+  if (scores != record.responses()) {
+    return Wrong(record, absl::StrCat(scores, " scores for ", record.responses(), " responses"));
+  }
+  record.set_mean_score(sum / static_cast<double>(scores));
+  step.judgments = std::move(result.judgments);
+  return step;
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PairsBuilt result) {
+  v1::RoundRecord& record = step.record;
+  const v1::PairCounts& counts = result.output.counts;
+  if (result.output.pairs.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        "round ", record.round(), " left no pair to learn from: ", counts.tie(), " ties, ",
+        counts.low_margin(), " below the margin, ", counts.duplicate(), " duplicates, ",
+        counts.empty(), " empty; lower pairing.min_margin, or raise sampling.num_generations or "
+        "sampling.temperature"));
+  }
+  ATTUNE_CHECK(counts.kept() == result.output.pairs.size());
+  *record.mutable_pairs() = counts;
+  record.set_pairs_digest(result.output.digest);
+  step.pairs = std::move(result.output.pairs);
+  return step;
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PolicyTrained result) {
+  v1::RoundRecord& record = step.record;
+  if (result.policy.round() != record.round() || result.policy.digest().empty()) {
+    return Wrong(record, absl::StrCat("the trainers answered with a policy of round ",
+                                      result.policy.round()));
+  }
+  if (result.steps.empty()) return Wrong(record, "the trainers reported no update");
+  *record.mutable_trained_policy() = std::move(result.policy);
+  record.set_checkpoint_path(std::move(result.checkpoint_path));
+  record.mutable_steps()->Assign(result.steps.begin(), result.steps.end());
+  return step;
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
+                                  PolicyPublished result) {
+  if (result.holdout_judgments.size() != spec.evaluation().holdout_prompts()) {
+    return Wrong(step.record, absl::StrCat(result.holdout_judgments.size(), " judgments for ",
+                                           spec.evaluation().holdout_prompts(),
+                                           " held-out prompts"));
+  }
+  *step.record.mutable_evaluation() = std::move(result.evaluation);
+  step.holdout_judgments = std::move(result.holdout_judgments);
+  step.drop_samples = true;
+  return step;
+}
+
+}  // namespace
+
+v1::RoundRecord NewRound(absl::string_view job, uint32_t round, const v1::PolicyVersion& policy) {
+  v1::RoundRecord record;
+  record.set_name(RoundName(job, round));
+  record.set_round(round);
+  *record.mutable_policy() = policy;
+  if (round == 0) {
+    record.set_phase(v1::ROUND_PHASE_TRAINED);
+    *record.mutable_trained_policy() = policy;
+  }
+  return record;
+}
+
+v1::RoundPhase NextPhase(const v1::RoundRecord& record) {
+  ATTUNE_CHECK(record.phase() < v1::ROUND_PHASE_PUBLISHED);
+  return static_cast<v1::RoundPhase>(record.phase() + 1);
+}
+
+const v1::PolicyVersion& PolicyAfter(const v1::RoundRecord& record) {
+  ATTUNE_CHECK(record.phase() >= v1::ROUND_PHASE_TRAINED);
+  return record.trained_policy();
+}
+
+absl::StatusOr<RoundStep> AdvanceRound(const v1::JobSpec& spec, const v1::RoundRecord& record,
+                                       PhaseResult result) {
+  const v1::RoundPhase next = NextPhase(record);
+  ATTUNE_CHECK(result.index() + 1 == static_cast<size_t>(next));
+  RoundStep step{.record = record};
+  ATTUNE_ASSIGN_OR_RETURN(step, std::visit(
+                                    [&](auto&& alternative) {
+                                      return Advance(spec, std::move(step),
+                                                     std::forward<decltype(alternative)>(alternative));
+                                    },
+                                    std::move(result)));
+  step.record.set_phase(next);
+  return step;
+}
+
+std::string PhaseLabel(v1::RoundPhase phase) {
+  constexpr absl::string_view kPrefix = "ROUND_PHASE_";
+  return absl::AsciiStrToLower(v1::RoundPhase_Name(phase).substr(kPrefix.size()));
+}
+
+}  // namespace attune

@@ -1,0 +1,78 @@
+// The round as a pure state machine: a record and what the next phase brought give the next record
+// and what must be stored with it. It owns no thread, clock, socket or disk. The caller (JobRunner)
+// does the work of a phase, calls AdvanceRound, and writes the returned step in one atomic batch.
+#ifndef ATTUNE_COORDINATOR_ROUND_H_
+#define ATTUNE_COORDINATOR_ROUND_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "attune/v1/job.pb.h"
+#include "attune/v1/round.pb.h"
+#include "attune/v1/types.pb.h"
+#include "coordinator/pairing.h"
+
+namespace attune {
+
+// What the work of one phase brought. The alternatives are in the order of the phases.
+struct PromptsChosen {
+  std::vector<uint32_t> indices;
+};
+struct ResponsesSampled {
+  std::vector<v1::Response> responses;  // by prompt in the record's order, then by sample
+};
+struct ResponsesJudged {
+  std::vector<v1::Judgment> judgments;  // by prompt in the record's order
+};
+struct PairsBuilt {
+  PairingOutput output;
+};
+struct PolicyTrained {
+  v1::PolicyVersion policy;
+  std::string checkpoint_path;
+  std::vector<v1::StepMetrics> steps;
+};
+struct PolicyPublished {
+  v1::Evaluation evaluation;
+  std::vector<v1::Judgment> holdout_judgments;  // empty without held-out prompts
+};
+using PhaseResult = std::variant<PromptsChosen, ResponsesSampled, ResponsesJudged, PairsBuilt,
+                                 PolicyTrained, PolicyPublished>;
+
+// The new record and what lies on disk once it does.
+struct RoundStep {
+  v1::RoundRecord record;
+  std::vector<v1::Response> responses;
+  std::vector<v1::Judgment> judgments;
+  std::vector<v1::Pair> pairs;
+  std::vector<v1::Judgment> holdout_judgments;
+  bool drop_samples = false;
+};
+
+// The record a round begins with. Round 0 stands for the initial policy: it begins as if trained,
+// and is only published and evaluated.
+v1::RoundRecord NewRound(absl::string_view job, uint32_t round, const v1::PolicyVersion& policy);
+
+// The phase to be worked on. The record must not be PUBLISHED.
+v1::RoundPhase NextPhase(const v1::RoundRecord& record);
+
+// The policy that exists once the round is done: trained_policy.
+const v1::PolicyVersion& PolicyAfter(const v1::RoundRecord& record);
+
+// `result` must be the alternative of NextPhase(record). INTERNAL, naming what is wrong, when it is
+// incomplete or does not belong to the record (a response missing, twice, or of another policy, a
+// score that is not finite, ...); NOT_FOUND when no pair was left to learn from.
+[[nodiscard]] absl::StatusOr<RoundStep> AdvanceRound(const v1::JobSpec& spec,
+                                                     const v1::RoundRecord& record,
+                                                     PhaseResult result);
+
+// "sampled", "judged", ...: the phase in people's words and in metric labels.
+std::string PhaseLabel(v1::RoundPhase phase);
+
+}  // namespace attune
+
+#endif  // ATTUNE_COORDINATOR_ROUND_H_

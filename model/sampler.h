@@ -1,0 +1,49 @@
+// Draws the next token from the logits of one position.
+#ifndef ATTUNE_MODEL_SAMPLER_H_
+#define ATTUNE_MODEL_SAMPLER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace attune {
+
+// Meanings are Hugging Face's. Temperature is applied first, then top-k, then top-p.
+struct SamplingOptions {
+  double temperature = 1.0;   // 0 = greedy (the lowest id among equal logits)
+  double top_p = 1.0;         // smallest set of most likely tokens with this much probability
+  int64_t top_k = 0;          // 0 = off; tokens equal to the last one kept are kept as well
+  int64_t max_new_tokens = 128;
+};
+
+struct Draw {
+  int32_t token;
+  float logp;           // under softmax(logits)
+  float sampling_logp;  // under the distribution it was drawn from (greedy: 0)
+};
+
+// Keeps its buffers between draws. Not thread-safe.
+class Sampler {
+ public:
+  // Valid options: temperature >= 0, 0 < top_p <= 1, top_k >= 0.
+  explicit Sampler(const SamplingOptions& options) : options_(options) {}
+
+  // Inverse of the cumulative distribution at u in [0, 1): over ids in ascending order, or, when
+  // top_k or top_p cut it, from the most likely token down (ties by id).
+  Draw Next(absl::Span<const float> logits, double u);
+
+ private:
+  Draw DrawFromAll(absl::Span<const float> logits, float max, double u);
+  Draw DrawFromTop(absl::Span<const float> logits, float max, double u);
+  // The ids of the likeliest tokens in order: all that top_k and top_p can keep, perhaps more.
+  void CollectTop(absl::Span<const float> logits, float max, double total);
+
+  const SamplingOptions options_;
+  std::vector<float> weights_;  // exp((logit - max) / temperature), by id
+  std::vector<int32_t> top_;
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_MODEL_SAMPLER_H_

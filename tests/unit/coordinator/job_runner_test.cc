@@ -1,0 +1,185 @@
+// The job loop over a real store and fake workers: its result must not depend on when it was
+// interrupted.
+#include "coordinator/job_runner.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "common/files.h"
+#include "coordinator/dataset.h"
+#include "coordinator/job_spec.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/coordinator/fake_workers.h"
+
+namespace attune {
+namespace {
+
+class JobRunnerTest : public testing::Test {
+ protected:
+  JobRunnerTest() : directory_(MakeTemporaryDirectory("job-runner-test").value()) {
+    std::string lines;
+    for (int i = 0; i < 30; ++i) absl::StrAppend(&lines, "{\"prompt\": \"story ", i, "\"}\n");
+    EXPECT_OK(WriteFile(DatasetPath(), lines));
+  }
+  ~JobRunnerTest() override { EXPECT_OK(RemoveAll(directory_)); }
+
+  std::string DatasetPath() const { return JoinPath(directory_, "prompts.jsonl"); }
+  std::string StorePath(const std::string& run) const { return JoinPath(directory_, run); }
+
+  // A small job, resolved by hand: the validator has its own tests.
+  v1::Job MakeJob() const {
+    v1::Job job;
+    job.set_name("jobs/test");
+    job.set_state(v1::JOB_STATE_QUEUED);
+    job.set_dataset_digest(LoadDataset(DatasetPath())->digest);
+    v1::JobSpec& spec = *job.mutable_resolved_spec();
+    spec.mutable_dataset()->set_path(DatasetPath());
+    spec.mutable_model()->set_path("/models/m");
+    spec.set_rounds(2);
+    spec.set_prompts_per_round(6);
+    spec.set_seed(7);
+    spec.mutable_sampling()->set_num_generations(3);
+    spec.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_BEST_WORST);
+    spec.mutable_pairing()->set_min_margin(0);
+    spec.mutable_pairing()->set_max_pairs_per_prompt(1);
+    spec.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+    spec.mutable_objective()->set_reference(v1::REFERENCE_PREVIOUS_ROUND);
+    spec.mutable_evaluation()->set_holdout_prompts(4);
+    spec.mutable_checkpoint()->set_save_total_limit(1);
+    return job;
+  }
+
+  // One life of a coordinator: until the job is finished, or until `book` is shut down.
+  static void Live(Store* store, FakeWorkers* workers, const std::string& checkpoints,
+                   const std::function<void(JobBook&)>& with_book) {
+    auto book = JobBook::Open(store).value();
+    auto metrics = Metrics::Create("", "coordinator").value();
+    JobRunner runner(book.get(), store, workers, metrics.get(), checkpoints);
+    std::thread thread([&] { runner.Run(); });
+    with_book(*book);
+    book->Shutdown();
+    thread.join();
+  }
+
+  static void WaitUntilFinished(JobBook& book, const v1::Job& job) {
+    for (uint64_t after = 0;;) {
+      const auto news = book.WaitForNews(job, after, 0, absl::Seconds(5)).value();
+      for (const v1::JobEvent& event : news.events) after = event.sequence();
+      if (news.ended) return;
+    }
+  }
+
+  // Runs the job in a fresh store named `run`, crashing each time `crash(call)` says so.
+  v1::Job RunJob(const std::string& run, const std::function<bool(int)>& crash) {
+    FakeWorkers workers;
+    v1::Job job = MakeJob();
+    bool created = false;
+    for (int life = 0; life < 100; ++life) {
+      auto store = Store::Open(StorePath(run)).value();
+      Live(store.get(), &workers, JoinPath(directory_, "checkpoints"), [&](JobBook& book) {
+        bool crashed = false;
+        absl::Mutex mu;
+        workers.before_call = [&](int call) -> absl::Status {
+          if (!crash(call)) return absl::OkStatus();
+          book.Shutdown();  // as a killed process: nothing is written any more
+          absl::MutexLock lock(&mu);
+          crashed = true;
+          return absl::CancelledError("killed");
+        };
+        if (!created) job = book.Create(MakeJob(), "id").value();
+        created = true;
+        while (true) {
+          const auto news = book.WaitForNews(job, 1'000'000, 0, absl::Milliseconds(20)).value();
+          absl::MutexLock lock(&mu);
+          if (crashed || news.ended) return;
+        }
+      });
+      job = store->GetJob(job.name()).value();
+      if (IsFinished(job.state())) return job;
+    }
+    ADD_FAILURE() << "the job did not end in 100 lives";
+    return job;
+  }
+
+  const std::string directory_;
+};
+
+TEST_F(JobRunnerTest, RunsAllRoundsToSuccess) {
+  const v1::Job job = RunJob("plain", [](int) { return false; });
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
+  EXPECT_FALSE(job.pairs_digest().empty());
+  auto store = Store::Open(StorePath("plain")).value();
+  const auto rounds = store->ListRounds(job.ordinal()).value();
+  ASSERT_EQ(rounds.size(), 3u);  // round 0 stands for the initial policy
+  EXPECT_EQ(rounds[2].phase(), v1::ROUND_PHASE_PUBLISHED);
+  EXPECT_EQ(rounds[2].policy().digest(), rounds[1].trained_policy().digest());
+  EXPECT_EQ(job.weights_digest(), rounds[2].trained_policy().digest());
+  EXPECT_NEAR(rounds[1].evaluation().kl(), 1.0, 1e-6);  // 4 tokens, a quarter nat each
+  EXPECT_TRUE(store->ListResponses(job.ordinal(), 1)->empty()) << "samples go once published";
+}
+
+TEST_F(JobRunnerTest, EndsWithTheSamePairsWhereverItIsKilled) {
+  const v1::Job plain = RunJob("plain", [](int) { return false; });
+  for (int n = 1; n <= 15; ++n) {
+    bool killed = false;
+    const v1::Job job = RunJob(absl::StrCat("killed-", n), [&](int call) {
+      if (call != n) return false;
+      killed = true;
+      return true;
+    });
+    EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << "killed at call " << n;
+    EXPECT_EQ(job.pairs_digest(), plain.pairs_digest()) << "killed at call " << n;
+    EXPECT_EQ(job.weights_digest(), plain.weights_digest()) << "killed at call " << n;
+    if (!killed) return;  // fewer than n calls are made: every call has had its turn
+  }
+}
+
+TEST_F(JobRunnerTest, FailsWithAReasonWhenWorkersGiveUp) {
+  FakeWorkers workers;
+  workers.before_call = [](int call) {
+    return call == 5 ? absl::UnavailableError("no ORACLE has been alive") : absl::OkStatus();
+  };
+  auto store = Store::Open(StorePath("failing")).value();
+  v1::Job job;
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(MakeJob(), "").value();
+    WaitUntilFinished(book, job);
+  });
+  job = store->GetJob(job.name()).value();
+  EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ(job.failure_reason(), v1::FAILURE_REASON_WORKERS_LOST);
+  EXPECT_NE(job.message().find("no ORACLE"), std::string::npos);
+}
+
+TEST_F(JobRunnerTest, FailsWhenTheDatasetChanged) {
+  FakeWorkers workers;
+  auto store = Store::Open(StorePath("changed")).value();
+  v1::Job job = MakeJob();
+  job.set_dataset_digest("of another file");
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  EXPECT_EQ(store->GetJob(job.name())->failure_reason(), v1::FAILURE_REASON_DATASET_UNUSABLE);
+}
+
+TEST_F(JobRunnerTest, CancelsARunningJob) {
+  FakeWorkers workers;
+  auto store = Store::Open(StorePath("cancelled")).value();
+  v1::Job job;
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    workers.before_call = [&](int call) {
+      if (call == 4) EXPECT_OK(book.Cancel("jobs/test"));
+      return absl::OkStatus();
+    };
+    job = book.Create(MakeJob(), "").value();
+    WaitUntilFinished(book, job);
+  });
+  EXPECT_EQ(store->GetJob(job.name())->state(), v1::JOB_STATE_CANCELLED);
+}
+
+}  // namespace
+}  // namespace attune
