@@ -126,7 +126,7 @@ void LocalCluster::StartWorkers() {
 }
 
 absl::Status LocalCluster::WaitForWorkers(
-    absl::Duration timeout, std::stop_token stop,
+    uint32_t trainer_ranks, absl::Duration timeout, std::stop_token stop,
     const std::function<void(const std::string&)>& on_change) {
   const absl::Duration give_up = MonotonicTime() + timeout;
   JobClient client(coordinator_, stop);
@@ -138,21 +138,22 @@ absl::Status LocalCluster::WaitForWorkers(
     const std::string now = Describe(members, options_);
     if (now != told) on_change(now);
     told = now;
-    if (members.IsComplete(options_.trainer_ranks)) return absl::OkStatus();
+    if (members.IsComplete(trainer_ranks)) return absl::OkStatus();
     if (MonotonicTime() > give_up) {
       return absl::DeadlineExceededError(
           absl::StrCat("not all workers registered with the coordinator within ",
-                       absl::FormatDuration(timeout), ": ", now, LogsOfMissing(members)));
+                       absl::FormatDuration(timeout), ": ", now, LogsOfMissing(members, trainer_ranks)));
     }
     if (!WaitUnlessStopped(stop, kPollInterval)) return absl::CancelledError("stopped");
   }
 }
 
-std::string LocalCluster::LogsOfMissing(const Membership& members) const {
+std::string LocalCluster::LogsOfMissing(const Membership& members,
+                                        uint32_t trainer_ranks) const {
   std::vector<std::string> names;
   if (members.rollout_workers == 0) names.push_back("rollout-0");
   if (members.oracles == 0) names.push_back("oracle");
-  if (members.trainer_ranks < options_.trainer_ranks) names.push_back("trainer");
+  if (members.trainer_ranks < trainer_ranks) names.push_back("trainer");
   std::string logs;
   for (const std::string& name : names) {
     const std::string path = JoinPath(log_directory(), absl::StrCat(name, ".log"));

@@ -51,9 +51,9 @@ class LocalCluster {
   // Creates the data directory and waits until the coordinator listens.
   absl::Status StartCoordinator(std::stop_token stop);
   void StartWorkers();
-  // Until a rollout worker, an oracle and every rank of a trainer gang have registered. `on_change`
-  // is told in words what is there whenever that changes.
-  absl::Status WaitForWorkers(absl::Duration timeout, std::stop_token stop,
+  // Until a rollout worker, an oracle and a gang of at least `trainer_ranks` have registered.
+  // `on_change` is told in words what is there whenever that changes.
+  absl::Status WaitForWorkers(uint32_t trainer_ranks, absl::Duration timeout, std::stop_token stop,
                               const std::function<void(const std::string&)>& on_change);
 
   // host:port, once started.
@@ -69,7 +69,7 @@ class LocalCluster {
                        uint32_t threads) const;
   std::vector<std::string> CoordinatorCommand(const std::string& address,
                                               const std::string& metrics_address) const;
-  std::string LogsOfMissing(const Membership& members) const;
+  std::string LogsOfMissing(const Membership& members, uint32_t trainer_ranks) const;
 
   const LocalClusterOptions options_;
   std::string coordinator_;

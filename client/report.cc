@@ -54,7 +54,8 @@ std::vector<std::string> TableRow(const std::string& round, const v1::Evaluation
 
 }  // namespace
 
-std::string ReportJson(const v1::Job& job, const std::vector<v1::RoundRecord>& rounds) {
+std::string ReportJson(const v1::Job& job, const std::vector<v1::RoundRecord>& rounds,
+                       int indent) {
   Json report = {{"job", job.name()}, {"state", StateName(job.state())}, {"rounds", Json::array()}};
   for (const v1::RoundRecord& record : rounds) {
     if (record.phase() == v1::ROUND_PHASE_PUBLISHED) report["rounds"].push_back(RoundJson(record));
@@ -62,7 +63,7 @@ std::string ReportJson(const v1::Job& job, const std::vector<v1::RoundRecord>& r
   report["initial"] = InitialJson(job.initial_evaluation());
   report["pairs_digest"] = job.pairs_digest();
   report["weights_digest"] = job.weights_digest();
-  return absl::StrCat(report.dump(2), "\n");
+  return report.dump(indent);
 }
 
 std::string ReportTable(const v1::Job& job, const std::vector<v1::RoundRecord>& rounds) {

@@ -67,7 +67,7 @@ std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
   const Json line =
       Json::parse(text.begin(), text.end(), /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (line.is_discarded()) return "the line is not valid JSON";
-  if (!line.is_object()) return absl::StrCat("the line is a JSON ", line.type_name(), ", not {...}");
+  if (!line.is_object()) return absl::StrCat("the line is a ", line.type_name(), ", not {...}");
   std::string problem = CopyPrompt(line, prompt);
   if (problem.empty()) problem = CopyOptionalText(line, "answer", prompt->mutable_gold());
   if (problem.empty()) problem = CopyOptionalText(line, "gold", prompt->mutable_gold());

@@ -9,16 +9,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/policy.h"
+#include "model/sampler.h"
 
 namespace attune {
-
-// Meanings are Hugging Face's. Temperature is applied first, then top-k, then top-p.
-struct SamplingOptions {
-  double temperature = 1.0;   // 0 = greedy (the lowest id among equal logits)
-  double top_p = 1.0;         // smallest set of most likely tokens with this much probability
-  int64_t top_k = 0;          // 0 = off
-  int64_t max_new_tokens = 128;
-};
 
 enum class StopReason { kEndOfSequence, kLength };
 
@@ -36,15 +29,16 @@ struct GenerationRequest {
 };
 
 // Result [request][sample]. The samples of a prompt share its prefill; all sequences of the call
-// are decoded together. INVALID_ARGUMENT when a prompt is empty, has ids outside the vocabulary, or
-// leaves no room for a token within max_position_embeddings; a response that reaches that limit
-// ends with kLength.
+// are decoded together. INVALID_ARGUMENT when an option is out of range, or a prompt is empty, has
+// ids outside the vocabulary, or leaves no room for a token within max_position_embeddings; a
+// response that reaches that limit ends with kLength. FAILED_PRECONDITION when the policy's logits
+// are not finite.
 [[nodiscard]] absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options);
 
 // Natural log-probability of each completion token given all before it: exactly the numbers that
-// Generate records for the same tokens.
+// Generate records for the same tokens. Errors as above.
 [[nodiscard]] absl::StatusOr<std::vector<float>> CompletionLogProbs(
     const Policy& policy, absl::Span<const int32_t> prompt_ids,
     absl::Span<const int32_t> completion_ids);

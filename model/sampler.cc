@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "model/kernels.h"
 
 namespace attune {
@@ -15,9 +16,30 @@ double Sum(absl::Span<const float> weights) {
   return sum;
 }
 
+absl::Status OutOfRange(const char* name, double value, const char* range) {
+  return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; it must be ", range));
+}
+
 }  // namespace
 
+absl::Status CheckSamplingOptions(const SamplingOptions& options) {
+  const double temperature = options.temperature;
+  if (temperature != 0 && !(temperature >= 1e-4 && std::isfinite(temperature))) {
+    return OutOfRange("temperature", temperature, "0 (greedy) or at least 0.0001");
+  }
+  if (!(options.top_p > 0 && options.top_p <= 1)) {
+    return OutOfRange("top_p", options.top_p, "above 0 and at most 1");
+  }
+  if (options.top_k < 0) return OutOfRange("top_k", options.top_k, "0 (off) or more");
+  if (options.max_new_tokens < 1) {
+    return OutOfRange("max_new_tokens", options.max_new_tokens, "at least 1");
+  }
+  return absl::OkStatus();
+}
+
 Draw Sampler::Next(absl::Span<const float> logits, double u) {
+  const float log_sum = LogSumExp(logits.data(), logits.size());
+  if (!std::isfinite(log_sum)) return {0, log_sum, log_sum};
   const auto best = std::max_element(logits.begin(), logits.end());  // the first of equals
   Draw draw;
   if (options_.temperature == 0) {
@@ -30,7 +52,7 @@ Draw Sampler::Next(absl::Span<const float> logits, double u) {
                      (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(logits.size()));
     draw = cut ? DrawFromTop(logits, *best, u) : DrawFromAll(logits, *best, u);
   }
-  draw.logp = logits[draw.token] - LogSumExp(logits.data(), logits.size());
+  draw.logp = logits[draw.token] - log_sum;
   if (options_.temperature == 1 && options_.top_p == 1 && options_.top_k == 0) {
     draw.sampling_logp = draw.logp;  // one distribution: the two must not differ by rounding
   }

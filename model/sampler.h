@@ -5,17 +5,21 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 
 namespace attune {
 
 // Meanings are Hugging Face's. Temperature is applied first, then top-k, then top-p.
 struct SamplingOptions {
-  double temperature = 1.0;   // 0 = greedy (the lowest id among equal logits)
+  double temperature = 1.0;   // 0 = greedy (the lowest id among equal logits), else >= 0.0001
   double top_p = 1.0;         // smallest set of most likely tokens with this much probability
   int64_t top_k = 0;          // 0 = off; tokens equal to the last one kept are kept as well
   int64_t max_new_tokens = 128;
 };
+
+// INVALID_ARGUMENT with the name and value of the first field out of its range.
+absl::Status CheckSamplingOptions(const SamplingOptions& options);
 
 struct Draw {
   int32_t token;
@@ -26,11 +30,12 @@ struct Draw {
 // Keeps its buffers between draws. Not thread-safe.
 class Sampler {
  public:
-  // Valid options: temperature >= 0, 0 < top_p <= 1, top_k >= 0.
+  // The options must pass CheckSamplingOptions.
   explicit Sampler(const SamplingOptions& options) : options_(options) {}
 
   // Inverse of the cumulative distribution at u in [0, 1): over ids in ascending order, or, when
-  // top_k or top_p cut it, from the most likely token down (ties by id).
+  // top_k or top_p cut it, from the most likely token down (ties by id). Logits that are no
+  // distribution (NaN, infinity) give a logp that is not finite.
   Draw Next(absl::Span<const float> logits, double u);
 
  private:

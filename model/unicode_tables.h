@@ -13,7 +13,7 @@ struct CategoryRange {
   char category[3];
 };
 
-// Assigned in Unicode 15 and 16, with their categories. The library's regular expressions know them.
+// Assigned in Unicode 15 and 16, with their categories; known to the library's regular expressions.
 absl::Span<const CategoryRange> NewerCategories();
 
 // The library's punctuation, mark and decomposition tables are older than utf8proc's. Ranges also

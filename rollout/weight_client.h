@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "attune/v1/types.pb.h"
 #include "model/policy.h"
 

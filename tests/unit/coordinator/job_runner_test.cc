@@ -172,7 +172,9 @@ TEST_F(JobRunnerTest, CancelsARunningJob) {
   v1::Job job;
   Live(store.get(), &workers, directory_, [&](JobBook& book) {
     workers.before_call = [&](int call) {
-      if (call == 4) EXPECT_OK(book.Cancel("jobs/test"));
+      if (call == 4) {
+        EXPECT_OK(book.Cancel("jobs/test"));
+      }
       return absl::OkStatus();
     };
     job = book.Create(MakeJob(), "").value();

@@ -1,0 +1,121 @@
+#include "coordinator/presets.h"
+
+#include <string>
+
+#include "common/check.h"
+#include "google/protobuf/text_format.h"
+
+namespace attune {
+namespace {
+
+// job.proto; the algorithm-dependent fields without a default there come from every preset.
+constexpr char kDefaults[] = R"(
+  name: "job"
+  algorithm: ALGORITHM_DNO_PRCT
+  rounds: 3
+  prompts_per_round: 256
+  seed: 42
+  sampling { num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 }
+  pairing { min_margin: 0 include_gold: false }
+  objective { beta: 0.1 label_smoothing: 0 }
+  training {
+    learning_rate: 5e-7
+    per_device_train_batch_size: 8
+    gradient_accumulation_steps: 1
+    num_train_epochs: 1
+    max_grad_norm: 1
+    lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE
+    warmup_ratio: 0.1
+    weight_decay: 0
+    adam_beta1: 0.9
+    adam_beta2: 0.999
+    adam_epsilon: 1e-8
+    zero_stage: 1
+    precision: PRECISION_FP32
+  }
+  evaluation { holdout_prompts: 64 }
+  checkpoint { save_total_limit: 3 }
+  pipeline { max_staleness: 0 }
+)";
+
+// Rosset et al. 2024, Algorithm 1: soft targets from win rates.
+constexpr char kDno[] = R"(
+  sampling { num_generations: 5 temperature: 0.7 top_p: 0.95 }
+  pairing { strategy: PAIRING_STRATEGY_ALL_PAIRS }
+  objective { loss_type: LOSS_TYPE_DNO beta: 0.1 reference: REFERENCE_PREVIOUS_ROUND }
+  training {
+    learning_rate: 5e-7 per_device_train_batch_size: 8 gradient_accumulation_steps: 8
+    num_train_epochs: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE warmup_ratio: 0.1
+  }
+)";
+
+// Rosset et al. 2024, Algorithm 2: contrast of pairs with a large margin.
+constexpr char kDnoPrct[] = R"(
+  sampling { num_generations: 5 temperature: 0.7 top_p: 0.95 }
+  pairing { strategy: PAIRING_STRATEGY_LARGE_MARGIN min_margin: 1 }
+  objective { loss_type: LOSS_TYPE_SIGMOID beta: 0.1 reference: REFERENCE_PREVIOUS_ROUND }
+  training {
+    learning_rate: 5e-7 per_device_train_batch_size: 8 gradient_accumulation_steps: 8
+    num_train_epochs: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE warmup_ratio: 0.1
+  }
+)";
+
+// RLHFlow's Online-RLHF (Dong et al. 2024): best against worst of eight.
+constexpr char kIterativeDpo[] = R"(
+  sampling { num_generations: 8 temperature: 1 top_p: 1 }
+  pairing { strategy: PAIRING_STRATEGY_BEST_WORST }
+  objective { loss_type: LOSS_TYPE_SIGMOID beta: 0.1 reference: REFERENCE_PREVIOUS_ROUND }
+  training {
+    learning_rate: 5e-7 per_device_train_batch_size: 8 gradient_accumulation_steps: 16
+    num_train_epochs: 2 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE warmup_ratio: 0.1
+  }
+)";
+
+// TRL's OnlineDPOTrainer.
+constexpr char kOnlineDpo[] = R"(
+  sampling { num_generations: 2 temperature: 0.9 top_p: 1 max_new_tokens: 64 }
+  pairing { strategy: PAIRING_STRATEGY_ONLINE }
+  objective { loss_type: LOSS_TYPE_SIGMOID beta: 0.1 reference: REFERENCE_INITIAL }
+  training {
+    learning_rate: 5e-7 per_device_train_batch_size: 8 gradient_accumulation_steps: 1
+    num_train_epochs: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR warmup_ratio: 0
+  }
+)";
+
+v1::JobSpec Parse(const char* text) {
+  v1::JobSpec spec;
+  ATTUNE_CHECK(google::protobuf::TextFormat::ParseFromString(text, &spec));
+  return spec;
+}
+
+const char* PresetOf(v1::Algorithm algorithm) {
+  switch (algorithm) {
+    case v1::ALGORITHM_DNO:
+      return kDno;
+    case v1::ALGORITHM_ITERATIVE_DPO:
+      return kIterativeDpo;
+    case v1::ALGORITHM_ONLINE_DPO:
+      return kOnlineDpo;
+    default:
+      return kDnoPrct;
+  }
+}
+
+}  // namespace
+
+v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
+  // Merging keeps what is set on the left unless the right sets it too.
+  v1::JobSpec spec = Parse(kDefaults);
+  spec.MergeFrom(Parse(PresetOf(submitted.algorithm())));
+  spec.MergeFrom(submitted);
+  if (!spec.pairing().has_max_pairs_per_prompt()) {
+    const bool one = spec.pairing().strategy() == v1::PAIRING_STRATEGY_LARGE_MARGIN;
+    spec.mutable_pairing()->set_max_pairs_per_prompt(one ? 1 : 4096);
+  }
+  if (spec.oracle().kind() == v1::ORACLE_KIND_LENGTH && !spec.oracle().has_target_length()) {
+    spec.mutable_oracle()->set_target_length(0);
+  }
+  return spec;
+}
+
+}  // namespace attune

@@ -1,0 +1,133 @@
+#include "model/normalizer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "common/status_macros.h"
+#include "model/text_pattern.h"
+#include "model/unicode.h"
+#include "model/utf8.h"
+
+namespace attune {
+namespace {
+
+constexpr absl::string_view kSupported =
+    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents";
+
+void Prepend(const std::string& prefix, NormalizedText* text) {
+  if (text->text.empty()) return;
+  text->text.insert(0, prefix);
+  if (text->origin_bytes > 0) text->origin_bytes += prefix.size();
+}
+
+void ReplaceAll(const TextPattern& pattern, const std::string& content, NormalizedText* text) {
+  const std::vector<TextSpan> matches = pattern.FindAll(text->text);
+  // A replacement stands for the last character that it replaces.
+  const size_t origin = text->origin_bytes;
+  size_t new_origin = origin;
+  for (const TextSpan& match : matches) {
+    if (match.begin >= origin) break;
+    new_origin -= std::min(match.end, origin) - match.begin;
+    if (match.end <= origin) new_origin += content.size();
+  }
+  text->text = ReplaceSpans(text->text, matches, content);
+  text->origin_bytes = new_origin;
+}
+
+template <typename Transform>
+void TransformBoth(const Transform& transform, NormalizedText* text) {
+  const absl::string_view origin = absl::string_view(text->text).substr(0, text->origin_bytes);
+  const size_t new_origin = origin.empty() ? 0 : transform(origin).size();
+  text->text = transform(absl::string_view(text->text));
+  text->origin_bytes = std::min(new_origin, text->text.size());
+}
+
+std::string WithoutMarks(absl::string_view text) {
+  std::string kept;
+  kept.reserve(text.size());
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t begin = offset;
+    if (!IsMark(NextCodePoint(text, &offset))) kept.append(text.data() + begin, offset - begin);
+  }
+  return kept;
+}
+
+void Strip(bool left, bool right, NormalizedText* text) {
+  const absl::string_view all = text->text;
+  size_t begin = 0;
+  size_t end = all.size();
+  for (size_t next = 0; left && next < end; begin = next) {
+    if (!IsWhitespace(NextCodePoint(all, &next))) break;
+  }
+  while (right && end > begin) {
+    const char32_t last = PreviousCodePoint(all, end);
+    if (!IsWhitespace(last)) break;
+    end -= Utf8Length(last);
+  }
+  text->text = text->text.substr(begin, end - begin);
+  text->origin_bytes = std::min(text->origin_bytes - std::min(text->origin_bytes, begin),
+                                text->text.size());
+}
+
+}  // namespace
+
+absl::StatusOr<Normalizer> Normalizer::Parse(const TokenizerJson& json) {
+  Normalizer normalizer;
+  if (!json.IsMissing()) ATTUNE_RETURN_IF_ERROR(normalizer.Add(json, 0));
+  return normalizer;
+}
+
+void Normalizer::Apply(NormalizedText* text) const {
+  for (const Step& step : steps_) step(text);
+}
+
+absl::Status Normalizer::Add(const TokenizerJson& json, int depth) {
+  if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
+  if (type == "Sequence") {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
+                            json.Field("normalizers").Elements());
+    for (const TokenizerJson& member : members) ATTUNE_RETURN_IF_ERROR(Add(member, depth + 1));
+    return absl::OkStatus();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(Step step, ParseStep(json, type));
+  steps_.push_back(std::move(step));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Normalizer::Step> Normalizer::ParseStep(const TokenizerJson& json,
+                                                       const std::string& type) {
+  const auto form = [](NormalForm form) -> Step {
+    return [form](NormalizedText* text) {
+      TransformBoth([form](absl::string_view part) { return Normalized(part, form); }, text);
+    };
+  };
+  if (type == "NFC") return form(NormalForm::kNfc);
+  if (type == "NFD") return form(NormalForm::kNfd);
+  if (type == "NFKC") return form(NormalForm::kNfkc);
+  if (type == "NFKD") return form(NormalForm::kNfkd);
+  if (type == "Lowercase") return [](NormalizedText* text) { TransformBoth(ToLowercase, text); };
+  if (type == "StripAccents") {
+    return [](NormalizedText* text) { TransformBoth(WithoutMarks, text); };
+  }
+  if (type == "Prepend") {
+    ATTUNE_ASSIGN_OR_RETURN(std::string prefix, json.Field("prepend").AsString());
+    return [prefix = std::move(prefix)](NormalizedText* text) { Prepend(prefix, text); };
+  }
+  if (type == "Replace") {
+    ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
+    ATTUNE_ASSIGN_OR_RETURN(std::string content, json.Field("content").AsString());
+    return [pattern = std::move(pattern), content = std::move(content)](NormalizedText* text) {
+      ReplaceAll(pattern, content, text);
+    };
+  }
+  if (type == "Strip") {
+    ATTUNE_ASSIGN_OR_RETURN(const bool left, json.Field("strip_left").AsBool());
+    ATTUNE_ASSIGN_OR_RETURN(const bool right, json.Field("strip_right").AsBool());
+    return [left, right](NormalizedText* text) { Strip(left, right, text); };
+  }
+  return json.UnsupportedType(type, kSupported);
+}
+
+}  // namespace attune

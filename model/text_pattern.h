@@ -1,0 +1,37 @@
+// The "pattern" of tokenizer.json: {"String": "..."} or {"Regex": "..."}.
+#ifndef ATTUNE_MODEL_TEXT_PATTERN_H_
+#define ATTUNE_MODEL_TEXT_PATTERN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "model/regex.h"
+#include "model/tokenizer_json.h"
+
+namespace attune {
+
+// Thread-safe.
+class TextPattern {
+ public:
+  [[nodiscard]] static absl::StatusOr<TextPattern> Parse(const TokenizerJson& json);
+
+  // Matches from left to right, not overlapping; possibly empty ones. `text` is valid UTF-8.
+  std::vector<TextSpan> FindAll(absl::string_view text) const;
+
+ private:
+  TextPattern() = default;
+
+  std::string literal_;                 // searched for when there is no regex_
+  std::shared_ptr<const Regex> regex_;
+};
+
+// `text` with each of `spans` (ordered, not overlapping) replaced by `content`.
+std::string ReplaceSpans(absl::string_view text, const std::vector<TextSpan>& spans,
+                         absl::string_view content);
+
+}  // namespace attune
+
+#endif  // ATTUNE_MODEL_TEXT_PATTERN_H_

@@ -1,0 +1,70 @@
+#include "rollout/policy_store.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "rollout/weight_client.h"
+
+namespace attune {
+namespace {
+
+// The policy of `source`: one of `held` (which may be null) if that has its digest, else loaded.
+absl::StatusOr<LoadedPolicy> FindOrLoad(const v1::PolicySource& source, const HeldPolicies* held) {
+  const std::string& digest = source.version().digest();
+  if (digest.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the policy of round ", source.version().round(), " has no digest"));
+  }
+  if (held != nullptr && held->policy->digest() == digest) return LoadedPolicy{held->policy, 0};
+  if (held != nullptr && held->initial != nullptr && held->initial->digest() == digest) {
+    return LoadedPolicy{held->initial, 0};
+  }
+  return LoadPolicy(source);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const Tokenizer>> LoadTokenizer(const std::string& directory,
+                                                               int64_t vocab_size) {
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(directory));
+  if (tokenizer->vocab_size() > vocab_size) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the tokenizer of ", directory, " has ", tokenizer->vocab_size(),
+        " ids but the model's vocab_size is ", vocab_size, "; they do not belong together"));
+  }
+  return tokenizer;
+}
+
+std::shared_ptr<const HeldPolicies> PolicyStore::Get() const {
+  absl::MutexLock lock(&mu_);
+  return held_;
+}
+
+absl::StatusOr<uint64_t> PolicyStore::Load(const v1::LoadPolicyRequest& request) {
+  absl::MutexLock load_lock(&load_mu_);
+  const std::shared_ptr<const HeldPolicies> held = Get();
+  auto next = std::make_shared<HeldPolicies>();
+  next->version = request.policy().version();
+  ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy policy, FindOrLoad(request.policy(), held.get()));
+  next->policy = std::move(policy.policy);
+  uint64_t bytes = policy.bytes;
+  if (request.has_initial()) {
+    // One object where they are the same policy: the log-probabilities are then computed once.
+    if (request.initial().version().digest() == next->policy->digest()) {
+      next->initial = next->policy;
+    } else {
+      ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy initial, FindOrLoad(request.initial(), held.get()));
+      next->initial = std::move(initial.policy);
+      bytes += initial.bytes;
+    }
+  }
+  // Read anew even where the weights are not: the directory may have been edited between jobs.
+  ATTUNE_ASSIGN_OR_RETURN(next->tokenizer, LoadTokenizer(request.policy().model_path(),
+                                                         next->policy->config().vocab_size));
+  absl::MutexLock lock(&mu_);
+  held_ = std::move(next);
+  return bytes;
+}
+
+}  // namespace attune

@@ -1,0 +1,53 @@
+// What a rollout worker holds: the current policy, the initial one, and the tokenizer.
+#ifndef ATTUNE_ROLLOUT_POLICY_STORE_H_
+#define ATTUNE_ROLLOUT_POLICY_STORE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "attune/v1/rollout.pb.h"
+#include "model/policy.h"
+#include "model/tokenizer.h"
+
+namespace attune {
+
+// Immutable once made. A request takes it once and keeps it to its end, whatever is loaded since.
+struct HeldPolicies {
+  v1::PolicyVersion version;  // of `policy`
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const Policy> policy;
+  // The one at the start of the job: the same object where the digests are the same, null if the
+  // last LoadPolicy named none.
+  std::shared_ptr<const Policy> initial;
+};
+
+// The tokenizer of `directory`, for a model with `vocab_size` ids. INVALID_ARGUMENT when the
+// tokenizer can produce an id that the model does not have.
+[[nodiscard]] absl::StatusOr<std::unique_ptr<const Tokenizer>> LoadTokenizer(
+    const std::string& directory, int64_t vocab_size);
+
+// Thread-safe.
+class PolicyStore {
+ public:
+  // Null before the first Load. Never waits for a Load.
+  std::shared_ptr<const HeldPolicies> Get() const;
+
+  // Makes the worker hold exactly what `request` names; the tokenizer is that of
+  // policy.model_path. What it holds already, by digest, is not loaded again. On failure the store
+  // holds what it held before. One Load at a time, others wait. Returns the bytes that came over
+  // the wire. INVALID_ARGUMENT: a digest is missing; else as LoadPolicy of weight_client.h.
+  [[nodiscard]] absl::StatusOr<uint64_t> Load(const v1::LoadPolicyRequest& request);
+
+ private:
+  absl::Mutex load_mu_ ABSL_ACQUIRED_BEFORE(mu_);  // held through a load
+  mutable absl::Mutex mu_;
+  std::shared_ptr<const HeldPolicies> held_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_ROLLOUT_POLICY_STORE_H_

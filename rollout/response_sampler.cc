@@ -1,0 +1,246 @@
+#include "rollout/response_sampler.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "common/check.h"
+#include "common/rng.h"
+#include "common/status_macros.h"
+#include "model/generator.h"
+#include "rpc/grpc_status.h"
+
+namespace attune {
+namespace {
+
+// Sequences decoded together by one thread: enough to read the weights seldom, few enough for
+// their keys and values to stay small.
+constexpr int kSequencesMax = 32;
+
+absl::Status CheckSampling(const v1::SamplingSpec& sampling) {
+  std::vector<FieldViolation> violations;
+  const auto check = [&](absl::string_view field, bool set, double value, bool within,
+                         absl::string_view limits) {
+    if (set && within) return;
+    violations.push_back({absl::StrCat("sampling.", field),
+                          set ? absl::StrCat(value, " is not within ", limits)
+                              : absl::StrCat("must be set, within ", limits)});
+  };
+  const uint32_t generations = sampling.num_generations();
+  check("num_generations", sampling.has_num_generations(), generations,
+        generations >= 1 && generations <= 64, "1-64");
+  const double temperature = sampling.temperature();
+  check("temperature", sampling.has_temperature(), temperature,
+        temperature >= 0 && temperature <= 10, "0-10");
+  check("top_p", sampling.has_top_p(), sampling.top_p(),
+        sampling.top_p() > 0 && sampling.top_p() <= 1, "(0, 1]");
+  check("top_k", sampling.has_top_k(), sampling.top_k(), sampling.top_k() <= 1'000'000,
+        "0-1000000");
+  const uint32_t new_tokens = sampling.max_new_tokens();
+  check("max_new_tokens", sampling.has_max_new_tokens(), new_tokens,
+        new_tokens >= 1 && new_tokens <= 32768, "1-32768");
+  return BadRequestError(violations);
+}
+
+SamplingOptions ToOptions(const v1::SamplingSpec& sampling) {
+  return {.temperature = sampling.temperature(),
+          .top_p = sampling.top_p(),
+          .top_k = sampling.top_k(),
+          .max_new_tokens = sampling.max_new_tokens()};
+}
+
+// What one request needs in every thread; all of it constant.
+struct Job {
+  const HeldPolicies& held;
+  const v1::SampleRequest& request;
+  const SamplingOptions options;
+  std::vector<std::vector<int32_t>> prompt_ids;  // by prompt of the request
+};
+
+absl::StatusOr<std::vector<std::vector<int32_t>>> TokenizePrompts(
+    const HeldPolicies& held, const v1::SampleRequest& request) {
+  const size_t context = static_cast<size_t>(held.policy->config().max_position_embeddings);
+  std::vector<std::vector<int32_t>> all_ids;
+  all_ids.reserve(request.prompts_size());
+  for (const v1::Prompt& prompt : request.prompts()) {
+    std::vector<int32_t> ids = held.tokenizer->Encode(prompt.text(), /*add_special_tokens=*/true);
+    if (ids.empty() || ids.size() >= context) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "prompt ", prompt.index(), " has ", ids.size(), " tokens; the model takes 1 to ",
+          context - 1, ", so that a response has room; change or remove the prompt"));
+    }
+    all_ids.push_back(std::move(ids));
+  }
+  return all_ids;
+}
+
+v1::Response MakeResponse(const Job& job, int prompt, uint32_t sample, v1::Provenance provenance,
+                          absl::Span<const int32_t> token_ids, absl::Span<const float> logps,
+                          v1::FinishReason finish_reason) {
+  const std::vector<int32_t>& prompt_ids = job.prompt_ids[prompt];
+  v1::Response response;
+  response.set_prompt_index(job.request.prompts(prompt).index());
+  response.set_sample(sample);
+  response.mutable_prompt_token_ids()->Assign(prompt_ids.begin(), prompt_ids.end());
+  response.mutable_token_ids()->Assign(token_ids.begin(), token_ids.end());
+  response.set_text(job.held.tokenizer->Decode(token_ids, /*skip_special_tokens=*/true));
+  response.mutable_logps()->Assign(logps.begin(), logps.end());
+  response.set_finish_reason(finish_reason);
+  response.set_provenance(provenance);
+  *response.mutable_policy() = job.request.policy();
+  return response;
+}
+
+// The log-probabilities of `response`, which has those of the current policy, under the initial
+// one.
+absl::Status AddInitialLogProbs(const Job& job, absl::Span<const int32_t> prompt_ids,
+                                absl::Span<const int32_t> token_ids, v1::Response& response) {
+  if (!job.request.with_initial_logps()) return absl::OkStatus();
+  if (job.held.initial == job.held.policy) {
+    *response.mutable_initial_logps() = response.logps();
+    return absl::OkStatus();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
+                          CompletionLogProbs(*job.held.initial, prompt_ids, token_ids));
+  response.mutable_initial_logps()->Assign(logps.begin(), logps.end());
+  return absl::OkStatus();
+}
+
+uint64_t SampleKey(const Job& job, int prompt, uint32_t sample) {
+  return CounterRng({job.request.seed(), job.request.round(), job.request.prompts(prompt).index(),
+                     sample})
+      .key();
+}
+
+absl::StatusOr<v1::Response> GoldResponse(const Job& job, int prompt) {
+  const Policy& policy = *job.held.policy;
+  const std::vector<int32_t>& prompt_ids = job.prompt_ids[prompt];
+  const v1::Prompt& source = job.request.prompts(prompt);
+  std::vector<int32_t> ids =
+      EncodeCompletion(*job.held.tokenizer, source.text(), prompt_ids, source.gold());
+  const std::vector<int32_t>& ends = policy.config().eos_token_ids;
+  const auto is_end = [&](int32_t id) {
+    return std::find(ends.begin(), ends.end(), id) != ends.end();
+  };
+  if (!ends.empty() && (ids.empty() || !is_end(ids.back()))) ids.push_back(ends.front());
+  const int64_t room =
+      policy.config().max_position_embeddings - static_cast<int64_t>(prompt_ids.size());
+  const size_t limit = static_cast<size_t>(std::min(room, job.options.max_new_tokens));
+  if (ids.size() > limit) ids.resize(limit);
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
+                          CompletionLogProbs(policy, prompt_ids, ids));
+  v1::Response response =
+      MakeResponse(job, prompt, job.request.sampling().num_generations(), v1::PROVENANCE_GOLD, ids,
+                   logps, !ids.empty() && is_end(ids.back()) ? v1::FINISH_REASON_STOP
+                                                             : v1::FINISH_REASON_LENGTH);
+  ATTUNE_RETURN_IF_ERROR(AddInitialLogProbs(job, prompt_ids, ids, response));
+  return response;
+}
+
+// The responses of one prompt, from what was generated for it.
+absl::StatusOr<std::vector<v1::Response>> PromptResponses(const Job& job, int prompt,
+                                                          absl::Span<const Generation> samples) {
+  std::vector<v1::Response> responses;
+  for (uint32_t sample = 0; sample < samples.size(); ++sample) {
+    const Generation& generation = samples[sample];
+    v1::Response response = MakeResponse(
+        job, prompt, sample, v1::PROVENANCE_STUDENT, generation.token_ids, generation.logps,
+        generation.stop_reason == StopReason::kEndOfSequence ? v1::FINISH_REASON_STOP
+                                                             : v1::FINISH_REASON_LENGTH);
+    response.mutable_sampling_logps()->Assign(generation.sampling_logps.begin(),
+                                              generation.sampling_logps.end());
+    response.set_seed(SampleKey(job, prompt, sample));
+    ATTUNE_RETURN_IF_ERROR(
+        AddInitialLogProbs(job, job.prompt_ids[prompt], generation.token_ids, response));
+    responses.push_back(std::move(response));
+  }
+  if (job.request.include_gold() && !job.request.prompts(prompt).gold().empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(v1::Response gold, GoldResponse(job, prompt));
+    responses.push_back(std::move(gold));
+  }
+  return responses;
+}
+
+// Fills results[begin, end), by prompt of the request.
+absl::Status SampleGroup(const Job& job, int begin, int end,
+                         std::vector<std::vector<v1::Response>>& results) {
+  std::vector<GenerationRequest> requests;
+  for (int prompt = begin; prompt < end; ++prompt) {
+    GenerationRequest& request = requests.emplace_back();
+    request.prompt_ids = job.prompt_ids[prompt];
+    for (uint32_t sample = 0; sample < job.request.sampling().num_generations(); ++sample) {
+      request.sample_keys.push_back(SampleKey(job, prompt, sample));
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<Generation>> generations,
+                          Generate(*job.held.policy, requests, job.options));
+  for (int prompt = begin; prompt < end; ++prompt) {
+    ATTUNE_ASSIGN_OR_RETURN(results[prompt],
+                            PromptResponses(job, prompt, generations[prompt - begin]));
+  }
+  return absl::OkStatus();
+}
+
+// Runs run(0) .. run(count - 1) on at most `threads` threads until one fails; the first failure.
+absl::Status RunInThreads(int count, int threads, absl::FunctionRef<absl::Status(int)> run) {
+  std::atomic<int> next = 0;
+  absl::Mutex mu;
+  absl::Status failure;
+  const auto work = [&] {
+    for (int item = next++; item < count; item = next++) {
+      const absl::Status status = run(item);
+      if (status.ok()) continue;
+      next = count;
+      absl::MutexLock lock(&mu);
+      if (failure.ok()) failure = status;
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (int i = 1; i < std::min(threads, count); ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return failure;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
+                                                   const v1::SampleRequest& request, int threads,
+                                                   absl::FunctionRef<bool()> cancelled) {
+  ATTUNE_CHECK(threads > 0);
+  ATTUNE_CHECK(!request.with_initial_logps() || held.initial != nullptr);
+  const int prompts = request.prompts_size();
+  if (prompts > kSamplePromptsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a Sample call has ", prompts,
+                                                   " prompts, the limit is ", kSamplePromptsMax));
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckSampling(request.sampling()));
+  Job job{held, request, ToOptions(request.sampling()), {}};
+  ATTUNE_ASSIGN_OR_RETURN(job.prompt_ids, TokenizePrompts(held, request));
+
+  const int generations = static_cast<int>(request.sampling().num_generations());
+  const int fair_share = (prompts + threads - 1) / threads;
+  const int group = std::max(1, std::min(kSequencesMax / generations, fair_share));
+  std::vector<std::vector<v1::Response>> results(prompts);
+  ATTUNE_RETURN_IF_ERROR(
+      RunInThreads((prompts + group - 1) / group, threads, [&](int index) -> absl::Status {
+        if (cancelled()) return absl::CancelledError("the caller has gone");
+        const int begin = index * group;
+        return SampleGroup(job, begin, std::min(begin + group, prompts), results);
+      }));
+
+  v1::SampleResponse response;
+  for (std::vector<v1::Response>& responses : results) {
+    for (v1::Response& one : responses) *response.add_responses() = std::move(one);
+  }
+  return response;
+}
+
+}  // namespace attune

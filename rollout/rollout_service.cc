@@ -1,0 +1,169 @@
+#include "rollout/rollout_service.h"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+#include "rollout/response_sampler.h"
+#include "rpc/grpc_status.h"
+
+namespace attune {
+namespace {
+
+constexpr absl::Duration kRetryAfter = absl::Seconds(1);
+
+absl::StatusOr<v1::DescribeModelResponse> Describe(const std::string& path) {
+  ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(path));
+  ATTUNE_RETURN_IF_ERROR(LoadTokenizer(path, config.vocab_size).status());
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> weights, LoadWeights(path, config));
+  v1::DescribeModelResponse response;
+  response.set_architecture(config.model_type);
+  response.set_parameters(weights.size());
+  response.set_vocab_size(static_cast<uint32_t>(config.vocab_size));
+  response.set_max_position_embeddings(static_cast<uint32_t>(config.max_position_embeddings));
+  response.set_weights_digest(WeightsDigest(WeightLayout(config), weights));
+  return response;
+}
+
+absl::Status CheckHolds(const HeldPolicies* held, const v1::SampleRequest& request) {
+  const std::string& wanted = request.policy().digest();
+  if (held == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this worker holds no policy yet, not ", wanted, "; call LoadPolicy"));
+  }
+  if (held->policy->digest() != wanted) {
+    return absl::FailedPreconditionError(absl::StrCat("this worker holds the policy ",
+                                                      held->policy->digest(), ", not ", wanted,
+                                                      "; call LoadPolicy"));
+  }
+  if (request.with_initial_logps() && held->initial == nullptr) {
+    return absl::FailedPreconditionError(
+        "this worker holds no initial policy; call LoadPolicy with one");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void RolloutServiceImpl::Join(const std::string& coordinator, const v1::WorkerInfo& worker) {
+  absl::MutexLock lock(&mu_);
+  membership_ = std::make_unique<MembershipAgent>(coordinator, worker);
+}
+
+void RolloutServiceImpl::Leave() {
+  std::unique_ptr<MembershipAgent> leaving;  // takes up to seconds: outside the lock
+  absl::MutexLock lock(&mu_);
+  leaving = std::move(membership_);
+}
+
+grpc::Status RolloutServiceImpl::DescribeModel(grpc::ServerContext* context,
+                                               const v1::DescribeModelRequest* request,
+                                               v1::DescribeModelResponse* response) {
+  absl::MutexLock lock(&describe_mu_);
+  absl::StatusOr<v1::DescribeModelResponse> described = Describe(request->model_path());
+  if (!described.ok()) {
+    // Whatever is wrong with a model is wrong with the request that names it.
+    return ToGrpcStatus(absl::InvalidArgumentError(absl::StrCat(
+        "the model ", request->model_path(), " cannot be used: ", described.status().message())));
+  }
+  *response = *std::move(described);
+  return grpc::Status::OK;
+}
+
+grpc::Status RolloutServiceImpl::LoadPolicy(grpc::ServerContext* context,
+                                            const v1::LoadPolicyRequest* request,
+                                            v1::LoadPolicyResponse* response) {
+  absl::StatusOr<v1::LoadPolicyResponse> loaded = Load(*request);
+  if (loaded.ok()) *response = *std::move(loaded);
+  return ToGrpcStatus(loaded.status());
+}
+
+absl::StatusOr<v1::LoadPolicyResponse> RolloutServiceImpl::Load(
+    const v1::LoadPolicyRequest& request) {
+  const Stopwatch watch;
+  absl::StatusOr<uint64_t> bytes = store_.Load(request);
+  if (!bytes.ok()) {
+    LogWarning("cannot load the policy of round ", request.policy().version().round(), ": ",
+               bytes.status().message());
+    return bytes.status();
+  }
+  v1::LoadPolicyResponse response;
+  *response.mutable_policy() = request.policy().version();
+  response.set_seconds(watch.Seconds());
+  response.set_bytes(*bytes);
+  metrics_.Observe("attune_weight_sync_duration_seconds", "Time to load and verify a policy.",
+                   response.seconds());
+  metrics_.Add("attune_weight_sync_bytes_total", "Weights received from trainers.",
+               static_cast<double>(*bytes));
+  LogInfo("loaded the policy of round ", response.policy().round(), " (",
+          response.policy().digest().substr(0, 12), ") in ", response.seconds(), " s");
+  ReportHeld();
+  return response;
+}
+
+void RolloutServiceImpl::ReportHeld() {
+  absl::MutexLock lock(&mu_);
+  // What is held now, perhaps by a later call: the last report is then always the last policy.
+  const v1::PolicyVersion version = store_.Get()->version;
+  metrics_.Set("attune_policy_round", "Round of the policy held.", version.round());
+  if (membership_ != nullptr) membership_->SetPolicy(version);
+}
+
+grpc::Status RolloutServiceImpl::Sample(grpc::ServerContext* context,
+                                        const v1::SampleRequest* request,
+                                        v1::SampleResponse* response) {
+  const Stopwatch watch;
+  absl::StatusOr<v1::SampleResponse> sampled = SampleHeld(*context, *request);
+  if (!sampled.ok()) return ToGrpcStatus(sampled.status());
+  *response = *std::move(sampled);
+  CountSample(*response, watch.Seconds());
+  return grpc::Status::OK;
+}
+
+absl::StatusOr<v1::SampleResponse> RolloutServiceImpl::SampleHeld(
+    const grpc::ServerContext& context, const v1::SampleRequest& request) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (sample_calls_ == kSampleCallsMax) {
+      return OverloadedError(
+          absl::StrCat("this worker is busy with ", sample_calls_, " Sample calls"), kRetryAfter);
+    }
+    ++sample_calls_;
+  }
+  const absl::Cleanup done = [this] {
+    absl::MutexLock lock(&mu_);
+    --sample_calls_;
+  };
+  const std::shared_ptr<const HeldPolicies> held = store_.Get();
+  ATTUNE_RETURN_IF_ERROR(CheckHolds(held.get(), request));
+  absl::Mutex cancelled_mu;  // gRPC lets only a few threads ask at once
+  return SampleResponses(*held, request, threads_, [&] {
+    absl::MutexLock lock(&cancelled_mu);
+    return context.IsCancelled();
+  });
+}
+
+void RolloutServiceImpl::CountSample(const v1::SampleResponse& response, double seconds) {
+  double prompt_tokens = 0;
+  double completion_tokens = 0;
+  for (const v1::Response& one : response.responses()) {
+    if (one.sample() == 0) prompt_tokens += one.prompt_token_ids_size();
+    completion_tokens += one.token_ids_size();
+  }
+  const char* const help = "Tokens read (once a prompt) and sampled or scored.";
+  metrics_.Add("attune_rollout_tokens_total", help, prompt_tokens, {{"kind", "prompt"}});
+  metrics_.Add("attune_rollout_tokens_total", help, completion_tokens, {{"kind", "completion"}});
+  metrics_.Add("attune_rollout_responses_total", "Responses sampled or scored.",
+               response.responses_size());
+  metrics_.Observe("attune_rollout_sample_duration_seconds", "Time to answer a Sample call.",
+                   seconds);
+}
+
+}  // namespace attune

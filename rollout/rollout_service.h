@@ -1,0 +1,59 @@
+// The wire side of a rollout worker: unpacks, delegates, packs, counts.
+#ifndef ATTUNE_ROLLOUT_ROLLOUT_SERVICE_H_
+#define ATTUNE_ROLLOUT_ROLLOUT_SERVICE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "attune/v1/rollout.grpc.pb.h"
+#include "common/metrics.h"
+#include "rollout/policy_store.h"
+#include "rpc/membership_agent.h"
+
+namespace attune {
+
+// Thread-safe.
+class RolloutServiceImpl final : public v1::RolloutService::Service {
+ public:
+  // Each Sample call uses at most `threads` threads (at least 1).
+  RolloutServiceImpl(Metrics& metrics, int threads) : metrics_(metrics), threads_(threads) {}
+
+  // Registers `worker` with the coordinator, which is told of each new policy from now on.
+  void Join(const std::string& coordinator, const v1::WorkerInfo& worker);
+  // Tells the coordinator that no more work should come. Nothing happens without a Join.
+  void Leave();
+
+  grpc::Status DescribeModel(grpc::ServerContext* context,
+                             const v1::DescribeModelRequest* request,
+                             v1::DescribeModelResponse* response) override;
+  grpc::Status LoadPolicy(grpc::ServerContext* context, const v1::LoadPolicyRequest* request,
+                          v1::LoadPolicyResponse* response) override;
+  // RESOURCE_EXHAUSTED while kSampleCallsMax others run; otherwise as SampleResponses.
+  grpc::Status Sample(grpc::ServerContext* context, const v1::SampleRequest* request,
+                      v1::SampleResponse* response) override;
+
+  static constexpr int kSampleCallsMax = 4;
+
+ private:
+  absl::StatusOr<v1::LoadPolicyResponse> Load(const v1::LoadPolicyRequest& request);
+  void ReportHeld();
+  absl::StatusOr<v1::SampleResponse> SampleHeld(const grpc::ServerContext& context,
+                                                const v1::SampleRequest& request);
+  void CountSample(const v1::SampleResponse& response, double seconds);
+
+  Metrics& metrics_;
+  const int threads_;
+  PolicyStore store_;
+  absl::Mutex describe_mu_;  // one model at a time is loaded to be described
+  absl::Mutex mu_;
+  std::unique_ptr<MembershipAgent> membership_ ABSL_GUARDED_BY(mu_);
+  int sample_calls_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_ROLLOUT_ROLLOUT_SERVICE_H_

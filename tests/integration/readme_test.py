@@ -1,0 +1,66 @@
+"""Runs the commands of README.md: every sh block after the line <!-- tested -->, in order, in a
+copy of what they use. The jobs are made smaller; the commands are taken as they stand."""
+
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+from harness import BIN_DIR, PATIENCE_SECONDS, ROOT, IntegrationTest
+
+SMALLER = {"rounds": "1", "prompts_per_round": "16", "max_new_tokens": "24",
+           "holdout_prompts": "8"}
+
+
+def tested_blocks():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        return re.findall(r"^<!-- tested -->\n```sh\n(.*?)^```", file.read(),
+                          re.DOTALL | re.MULTILINE)
+
+
+class ReadmeTest(IntegrationTest):
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.path("build/release"))
+        os.symlink(BIN_DIR, self.path("build/release/bin"))
+        for folder in ("models", "recipes", "scripts"):
+            shutil.copytree(os.path.join(ROOT, folder), self.path(folder))
+        for name in os.listdir(self.path("recipes")):
+            if name.endswith(".yaml"):
+                self.make_smaller(self.path("recipes", name))
+        # The binaries are there: building is what this very test run began with.
+        self.write("stubs/cmake", "#!/bin/sh\n")
+        os.chmod(self.path("stubs/cmake"), 0o755)
+        self.environment["PATH"] = (self.path("stubs") + os.pathsep + self.environment["PATH"])
+
+    def make_smaller(self, job):
+        with open(job, encoding="utf-8") as file:
+            text = file.read()
+        for key, value in SMALLER.items():
+            text = re.sub(rf"\b{key}: \d+", f"{key}: {value}", text)
+        with open(job, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_commands(self):
+        blocks = tested_blocks()
+        self.assertGreater(len(blocks), 0)
+        for block in blocks:
+            done = subprocess.run(["bash", "-euxo", "pipefail", "-c", block], cwd=self.directory,
+                                  env=self.environment, stdin=subprocess.DEVNULL, text=True,
+                                  capture_output=True, timeout=PATIENCE_SECONDS, check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue(os.path.exists(self.path("build/quickstart/report.json")))
+        self.assertTrue(os.path.exists(self.path("build/quickstart/model/model.safetensors")))
+
+    def test_every_recipe_runs(self):
+        for name in sorted(os.listdir(self.path("recipes"))):
+            if name.endswith(".yaml") and name != "quickstart.yaml":
+                out = self.path("out-" + name)
+                done = self.attune("run", self.path("recipes", name), "--out", out)
+                self.assertEqual(done.returncode, 0, name + done.stdout + done.stderr)
+                self.assertTrue(os.path.exists(os.path.join(out, "report.json")), name)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,201 @@
+#include "coordinator/dataset.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/digest.h"
+#include "common/files.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+
+namespace attune {
+namespace {
+
+using absl::StatusCode;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class DatasetTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(directory_, MakeTemporaryDirectory("attune-dataset"));
+    path_ = JoinPath(directory_, "prompts.jsonl");
+  }
+  void TearDown() override { EXPECT_OK(RemoveAll(directory_)); }
+
+  absl::StatusOr<Dataset> Load(const std::string& content) {
+    EXPECT_OK(WriteFile(path_, content));
+    return LoadDataset(path_);
+  }
+
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(DatasetTest, PromptsComeInFileOrderWithTheirFields) {
+  const std::string content =
+      "{\"prompt\": \"Once\", \"gold\": \"upon\", \"domain\": \"tales\", \"id\": 7}\n"
+      "\n \r\n"
+      "{\"prompt\": \"h\\u00e9 \xf0\x9f\x98\x80\", \"answer\": \"a\"}\r\n"
+      "{\"prompt\": \"last\", \"gold\": null}";
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset, Load(content));
+  ASSERT_THAT(dataset.prompts, SizeIs(3));
+  EXPECT_EQ(dataset.prompts[0].text(), "Once");
+  EXPECT_EQ(dataset.prompts[0].gold(), "upon");
+  EXPECT_EQ(dataset.prompts[0].domain(), "tales");
+  EXPECT_EQ(dataset.prompts[1].text(), "h\xc3\xa9 \xf0\x9f\x98\x80");
+  EXPECT_EQ(dataset.prompts[1].gold(), "a");
+  EXPECT_EQ(dataset.prompts[2].gold(), "");
+  for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(dataset.prompts[i].index(), i);
+  EXPECT_EQ(dataset.digest, Sha256Hex(content));
+}
+
+TEST_F(DatasetTest, GoldIsTakenBeforeAnswer) {
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset,
+                       Load(R"({"answer": "b", "gold": "a", "prompt": "x"})"));
+  EXPECT_EQ(dataset.prompts[0].gold(), "a");
+}
+
+TEST_F(DatasetTest, TheFirstBadLineIsNamedAndAllAreCounted) {
+  const absl::Status status =
+      Load("{\"prompt\": \"a\"}\n\n{\"prompt\": 3}\n{\"prompt\": \"b\"}\nnonsense\n").status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            absl::StrCat(path_, " line 3: \"prompt\" is a number, not text (2 bad lines of 5)"));
+}
+
+TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"{\"prompt\": \"\"}", "\"prompt\" is empty"},
+      {"{\"text\": \"x\"}", "\"prompt\" is missing"},
+      {"{\"prompt\": null}", "\"prompt\" is a null, not text"},
+      {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" is a array, not text"},
+      {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" is a number"},
+      {"{\"prompt\": \"x\", \"domain\": {}}", "\"domain\" is a object"},
+      {"{\"messages\": []}", "chat templates are not supported yet; give \"prompt\""},
+      {"[\"x\"]", "the line is a array"},
+      {"{\"prompt\": \"x\"", "not valid JSON"},
+      {"{\"prompt\": \"\\ud800\"}", "not valid JSON"},
+      {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
+      {"{\"prompt\": \"\xed\xa0\x80\"}", "not valid UTF-8"},
+  };
+  for (const auto& [line, problem] : cases) {
+    EXPECT_THAT(Load(line), StatusIs(StatusCode::kInvalidArgument, "line 1: ")) << line;
+    EXPECT_THAT(Load(line), StatusIs(StatusCode::kInvalidArgument, problem)) << line;
+  }
+}
+
+TEST_F(DatasetTest, MessagesBesideAPromptAreIgnored) {
+  EXPECT_OK(Load(R"({"messages": [], "prompt": "x"})"));
+}
+
+TEST_F(DatasetTest, AFileWithoutPromptsIsRefused) {
+  EXPECT_THAT(Load(""), StatusIs(StatusCode::kInvalidArgument, "has no prompts"));
+  EXPECT_THAT(Load("\n\n"), StatusIs(StatusCode::kInvalidArgument, "has no prompts"));
+}
+
+TEST_F(DatasetTest, AMissingFileIsNamed) {
+  EXPECT_THAT(LoadDataset(path_), StatusIs(StatusCode::kNotFound, path_));
+  EXPECT_THAT(LoadDataset(directory_), StatusIs(StatusCode::kNotFound, directory_));
+}
+
+std::string LineOf(size_t bytes) {
+  const std::string empty = "{\"prompt\": \"\"}";
+  return absl::StrCat("{\"prompt\": \"", std::string(bytes - empty.size(), 'x'), "\"}");
+}
+
+TEST_F(DatasetTest, ALineMayHaveOneMebibyteAndNoMore) {
+  const size_t limit = 1 << 20;
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset,
+                       Load(absl::StrCat(LineOf(limit), "\n", LineOf(limit))));
+  EXPECT_THAT(dataset.prompts, SizeIs(2));
+  EXPECT_THAT(Load(absl::StrCat("{\"prompt\": \"a\"}\n", LineOf(limit + 1), "\n")),
+              StatusIs(StatusCode::kInvalidArgument, "line 2: the line is longer than 1 MiB"));
+}
+
+TEST_F(DatasetTest, ALineLongerThanAnyBufferIsOneBadLine) {
+  EXPECT_THAT(Load(absl::StrCat("{\"prompt\": \"a\"}\n", LineOf(13 << 20), "\nbad\n")),
+              StatusIs(StatusCode::kInvalidArgument, "line 2: the line is longer than 1 MiB (2 bad "
+                                                     "lines of 3)"));
+}
+
+TEST_F(DatasetTest, LinesAcrossReadsAreWhole) {
+  std::string content;
+  for (int i = 0; i < 30000; ++i) {
+    absl::StrAppend(&content, "{\"prompt\": \"", i, std::string(i % 500, 'y'), "\"}\n");
+  }
+  ASSERT_GT(content.size(), 4 << 20);
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset, Load(content));
+  ASSERT_THAT(dataset.prompts, SizeIs(30000));
+  for (int i = 0; i < 30000; ++i) {
+    ASSERT_EQ(dataset.prompts[i].text(), absl::StrCat(i, std::string(i % 500, 'y')));
+  }
+  EXPECT_EQ(dataset.digest, Sha256Hex(content));
+}
+
+TEST(HoldoutPromptsTest, AreASeededDrawInOrder) {
+  const std::vector<uint32_t> drawn = HoldoutPrompts(1000, 42, 64);
+  EXPECT_THAT(drawn, SizeIs(64));
+  EXPECT_TRUE(std::is_sorted(drawn.begin(), drawn.end()));
+  EXPECT_EQ(std::set<uint32_t>(drawn.begin(), drawn.end()).size(), 64);
+  EXPECT_GT(drawn.back(), 500);  // not the beginning of the file
+  EXPECT_EQ(drawn, HoldoutPrompts(1000, 42, 64));
+  EXPECT_NE(drawn, HoldoutPrompts(1000, 43, 64));
+  EXPECT_THAT(HoldoutPrompts(1000, 42, 0), IsEmpty());
+}
+
+// What the draws are is part of the result of a job: they never change.
+TEST(RoundPromptsTest, DrawsAreForEver) {
+  EXPECT_THAT(HoldoutPrompts(20, 42, 4), testing::ElementsAre(HOLDOUT_20_42_4));
+  EXPECT_THAT(RoundPrompts(20, 42, 4, 1, 5), testing::ElementsAre(ROUND_20_42_4_1_5));
+}
+
+TEST(RoundPromptsTest, RoundsUseEveryPromptOnceBeforeAnyTwice) {
+  std::map<uint32_t, int> uses;
+  const std::vector<uint32_t> held_out = HoldoutPrompts(110, 7, 10);
+  for (uint32_t round = 1; round <= 40; ++round) {  // 40 * 25 = ten passes over 100
+    for (uint32_t prompt : RoundPrompts(110, 7, 10, round, 25)) ++uses[prompt];
+    if (round % 4 == 0) {
+      EXPECT_THAT(uses, SizeIs(100));
+      for (const auto& [prompt, count] : uses) EXPECT_EQ(count, round / 4);
+    }
+  }
+  for (uint32_t prompt : held_out) EXPECT_EQ(uses.count(prompt), 0);
+}
+
+// Also where a round begins in one pass and ends in the next, for all relations of the sizes.
+TEST(RoundPromptsTest, NoRoundHasAPromptTwiceAndNoPassLeavesOneOut) {
+  for (uint32_t count = 1; count <= 14; ++count) {
+    std::map<uint32_t, int> uses;
+    for (uint32_t round = 1; round <= 36; ++round) {
+      const std::vector<uint32_t> prompts = RoundPrompts(12, 5, 2, round, count);
+      EXPECT_THAT(prompts, SizeIs(std::min(count, 10u)));
+      EXPECT_EQ(std::set<uint32_t>(prompts.begin(), prompts.end()).size(), prompts.size());
+      for (uint32_t prompt : prompts) ++uses[prompt];
+      const auto [least, most] = std::minmax_element(
+          uses.begin(), uses.end(), [](auto a, auto b) { return a.second < b.second; });
+      if (uses.size() == 10) EXPECT_LE(most->second - least->second, 2);
+      // When a pass is just used up, every prompt was used as often as any other.
+      const uint32_t used = round * std::min(count, 10u);
+      if (used % 10 == 0) EXPECT_EQ(most->second, least->second) << count << " " << round;
+    }
+  }
+}
+
+TEST(RoundPromptsTest, EachPassHasItsOwnOrder) {
+  EXPECT_NE(RoundPrompts(50, 1, 0, 1, 50), RoundPrompts(50, 1, 0, 2, 50));
+  EXPECT_NE(RoundPrompts(50, 1, 0, 1, 50), RoundPrompts(50, 2, 0, 1, 50));
+  EXPECT_EQ(RoundPrompts(50, 1, 0, 2, 50), RoundPrompts(50, 1, 0, 2, 50));
+}
+
+TEST(RoundPromptsTest, NothingIsLeftWhenAllIsHeldOut) {
+  EXPECT_THAT(RoundPrompts(5, 1, 5, 1, 3), IsEmpty());
+}
+
+}  // namespace
+}  // namespace attune

@@ -1,0 +1,46 @@
+// One round of training on all ranks: pairs in, weights and metrics out.
+#ifndef ATTUNE_WORKER_TRAIN_ROUND_H_
+#define ATTUNE_WORKER_TRAIN_ROUND_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "attune/v1/trainer.pb.h"
+#include "comm/collective.h"
+#include "model/model_config.h"
+
+namespace attune {
+
+// What a round needs from outside.
+struct TrainRoundHooks {
+  // This rank's pairs of one epoch, in the order of their updates; they are held in memory.
+  std::function<absl::StatusOr<std::vector<v1::TrainingPair>>(uint32_t epoch)> pairs_of_epoch;
+  // After every update, on every rank, with the metrics of all ranks together.
+  std::function<void(const v1::StepMetrics&)> on_step;
+  // Whether this rank was told to stop; looked at before every update.
+  std::function<bool()> stop;
+};
+
+// Updates of one round: epochs are cut into updates of
+// per_device_train_batch_size * gradient_accumulation_steps pairs; the last may be shorter.
+uint32_t UpdatesOfRound(const v1::TrainRoundRequest& request);
+// Pairs of update `update` (from 0) of the round over all ranks.
+uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
+
+// Trains `weights` (in the order of WeightLayout) and returns the new ones, the same on all ranks.
+// A function of the request, the weights and the pairs; the number of ranks changes rounding only.
+// Every rank calls it, with `threads` threads for each. When it fails it fails on every rank:
+//   FAILED_PRECONDITION  a loss or gradient is not finite; names the update and the value
+//   CANCELLED            some rank was told to stop
+//   ABORTED              another rank failed; that rank has the reason
+[[nodiscard]] absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& request,
+                                                            const ModelConfig& config,
+                                                            std::vector<float> weights,
+                                                            Collective& ranks, int threads,
+                                                            const TrainRoundHooks& hooks);
+
+}  // namespace attune
+
+#endif  // ATTUNE_WORKER_TRAIN_ROUND_H_

@@ -1,0 +1,196 @@
+#include "worker/trainer_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/clock.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/status_macros.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+#include "nlohmann/json.hpp"
+#include "rpc/grpc_status.h"
+#include "worker/agreement.h"
+#include "worker/gang.h"
+#include "worker/pair_client.h"
+#include "worker/train_round.h"
+
+namespace attune {
+namespace {
+
+constexpr absl::Duration kStaleAttemptPatience = absl::Seconds(30);
+
+struct InputPolicy {
+  ModelConfig config;
+  std::vector<float> weights;
+};
+
+absl::Status CheckRequest(const v1::TrainRoundRequest& request) {
+  const v1::TrainingSpec& spec = request.training();
+  std::vector<FieldViolation> violations;
+  const auto require = [&](bool fine, const char* field, const char* description) {
+    if (!fine) violations.push_back({field, description});
+  };
+  require(request.pairs() > 0, "pairs", "must be positive");
+  require(spec.per_device_train_batch_size() > 0 && spec.gradient_accumulation_steps() > 0 &&
+              spec.num_train_epochs() > 0,
+          "training", "batch size, accumulation steps and epochs must be positive");
+  require(!request.output_path().empty() &&
+              request.output_path() != request.input().checkpoint_path() &&
+              request.output_path() != request.input().model_path(),
+          "output_path", "must be set and must not be the input, which it would overwrite");
+  return BadRequestError(violations);
+}
+
+absl::StatusOr<InputPolicy> LoadInput(const v1::TrainRoundRequest& request) {
+  ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
+  const v1::PolicySource& source = request.input();
+  const std::string& directory =
+      source.checkpoint_path().empty() ? source.model_path() : source.checkpoint_path();
+  InputPolicy input;
+  ATTUNE_ASSIGN_OR_RETURN(input.config, LoadModelConfig(directory));
+  ATTUNE_ASSIGN_OR_RETURN(input.weights, LoadWeights(directory, input.config));
+  const std::string digest = WeightsDigest(WeightLayout(input.config), input.weights);
+  if (digest != source.version().digest()) {
+    return absl::DataLossError(absl::StrCat("the weights in ", directory, " have digest ", digest,
+                                            ", the policy of round ", source.version().round(),
+                                            " has ", source.version().digest()));
+  }
+  return input;
+}
+
+// An earlier attempt may have left the same checkpoint; it goes first.
+absl::Status Save(const v1::TrainRoundRequest& request, const InputPolicy& input,
+                  const std::string& digest) {
+  const nlohmann::json manifest = {{"job", request.job()},
+                                   {"round", request.round()},
+                                   {"parent_digest", request.input().version().digest()},
+                                   {"digest", digest},
+                                   {"steps", UpdatesOfRound(request)},
+                                   {"pairs", request.pairs()}};
+  ATTUNE_RETURN_IF_ERROR(RemoveAll(request.output_path()));
+  return Annotate(SaveCheckpoint(request.output_path(), request.input().model_path(), input.config,
+                                 input.weights, manifest.dump(2) + "\n"),
+                  absl::StrCat("while saving the checkpoint of round ", request.round()));
+}
+
+}  // namespace
+
+grpc::Status TrainerServiceImpl::TrainRound(grpc::ServerContext* context,
+                                            const v1::TrainRoundRequest* request,
+                                            grpc::ServerWriter<v1::TrainRoundEvent>* writer) {
+  const auto turn = gate_.Enter(kStaleAttemptPatience);
+  if (!turn.ok()) return ToGrpcStatus(turn.status());
+  if (!healthy_) return ToGrpcStatus(absl::UnavailableError("this gang is being restarted"));
+  const Stop stop = [&] { return context->IsCancelled() || (*turn)->stale(); };
+  const Emit emit = [&](const v1::StepMetrics& step) {
+    if (ranks_->rank() != 0) return;
+    v1::TrainRoundEvent event;
+    *event.mutable_step() = step;
+    writer->Write(event);  // a caller that left is noticed by `stop`
+  };
+  const std::string name = absl::StrCat(request->job(), " round ", request->round());
+  absl::StatusOr<v1::TrainRoundResult> result = Train(*request, stop, emit);
+  healthy_ = ranks_->healthy();
+  if (!result.ok()) {
+    LogWarning(name, ": training failed: ", result.status().ToString());
+    return ToGrpcStatus(result.status());
+  }
+  LogInfo(name, ": ", result->steps(), " updates in ", result->seconds(), " s");
+  v1::TrainRoundEvent event;
+  *event.mutable_result() = *std::move(result);
+  writer->Write(event);
+  return grpc::Status::OK;
+}
+
+absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
+    const v1::TrainRoundRequest& request, const Stop& stop, const Emit& emit) {
+  const Stopwatch stopwatch;
+  ATTUNE_RETURN_IF_ERROR(Meet(request, stop));
+  absl::StatusOr<InputPolicy> input = LoadInput(request);
+  ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, input.status(), stop(), {}));
+
+  Stopwatch step_time;
+  double tokens = 0;
+  TrainRoundHooks hooks;
+  hooks.stop = stop;
+  hooks.pairs_of_epoch = [&](uint32_t epoch) {
+    v1::StreamPairsRequest pairs;
+    pairs.set_job(request.job());
+    pairs.set_round(request.round());
+    pairs.set_epoch(epoch);
+    pairs.set_batch_size(request.training().per_device_train_batch_size() *
+                         request.training().gradient_accumulation_steps());
+    pairs.set_rank(ranks_->rank());
+    pairs.set_world_size(ranks_->size());
+    return FetchPairs(request.coordinator(), pairs, stop);
+  };
+  hooks.on_step = [&](const v1::StepMetrics& step) {
+    const double total = step.values().at("num_tokens");
+    Count(step, PairsOfUpdate(request, step.step() - 1), total - tokens, step_time.Seconds());
+    tokens = total;
+    step_time = Stopwatch();
+    emit(step);
+  };
+  ATTUNE_ASSIGN_OR_RETURN(input->weights,
+                          attune::TrainRound(request, input->config, std::move(input->weights),
+                                             *ranks_, threads_, hooks));
+
+  v1::TrainRoundResult result;
+  result.mutable_policy()->set_round(request.round());
+  result.mutable_policy()->set_digest(
+      WeightsDigest(WeightLayout(input->config), input->weights));
+  result.set_steps(UpdatesOfRound(request));
+  const absl::Status saved =
+      ranks_->rank() == 0 ? Save(request, *input, result.policy().digest()) : absl::OkStatus();
+  ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, saved, /*stop=*/false, {}));
+  weights_->Publish(result.policy(), input->weights);
+  result.set_seconds(stopwatch.Seconds());
+  return result;
+}
+
+// Calls reach the ranks at different times, and some ranks may still wait here with an attempt that
+// its caller has given up, since a collective operation cannot be taken back. So all show what they
+// work on; those with a stale attempt leave, the others meet again.
+absl::Status TrainerServiceImpl::Meet(const v1::TrainRoundRequest& request, const Stop& stop) {
+  const double key =
+      ExactKey(absl::StrCat(request.job(), "\n", request.round(), "\n", request.attempt()));
+  while (true) {
+    const bool stopping = stop();
+    std::vector<double> shown(ranks_->size() + 1);
+    shown[ranks_->rank()] = key;
+    shown.back() = stopping ? 1 : 0;
+    ATTUNE_RETURN_IF_ERROR(ranks_->AllReduceSum(absl::MakeSpan(shown)));
+    bool together = true;
+    for (int rank = 0; rank < ranks_->size(); ++rank) together = together && shown[rank] == key;
+    if (stopping || (together && shown.back() > 0)) {
+      return absl::CancelledError("training was stopped before it began");
+    }
+    if (together) return absl::OkStatus();
+    PauseFor(absl::Milliseconds(20));
+  }
+}
+
+void TrainerServiceImpl::Count(const v1::StepMetrics& step, uint32_t pairs, double tokens,
+                               double seconds) {
+  if (ranks_->rank() != 0) return;  // the numbers are those of all ranks
+  const auto& values = step.values();
+  metrics_->Set("attune_train_loss", "Loss of the last update.", values.at("loss"));
+  metrics_->Set("attune_train_reward_margin", "Mean reward margin of the last update.",
+                values.at("rewards/margins"));
+  metrics_->Set("attune_train_reward_accuracy_ratio",
+                "Share of pairs of the last update whose chosen reward is the higher.",
+                values.at("rewards/accuracies"));
+  metrics_->Set("attune_train_grad_norm", "Gradient norm of the last update before clipping.",
+                values.at("grad_norm"));
+  metrics_->Add("attune_train_updates_total", "Updates of the weights.", 1);
+  metrics_->Add("attune_train_pairs_total", "Pairs trained on, over all epochs.", pairs);
+  metrics_->Add("attune_train_tokens_total", "Tokens trained on, prompts included.", tokens);
+  metrics_->Observe("attune_train_step_duration_seconds", "Time of one update.", seconds);
+}
+
+}  // namespace attune
