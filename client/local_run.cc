@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "client/checkpoint_download.h"
 #include "client/follow.h"
-#include "client/output.h"
 #include "client/report.h"
 #include "client/stop_wait.h"
 #include "client/submission.h"
@@ -110,8 +109,14 @@ void LocalRun::StopCluster() {
 }
 
 absl::Status LocalRun::WaitForWorkers(uint32_t trainer_ranks) {
-  return cluster_->WaitForWorkers(trainer_ranks, kWorkersTimeout, stop_.get_token(),
-                                  [this](const std::string& line) { terminal_.Print(line); });
+  const auto show = [this](const std::string& line) {
+    if (terminal_.is_live()) {
+      terminal_.ShowLive(line);
+    } else {
+      terminal_.Print(line);
+    }
+  };
+  return cluster_->WaitForWorkers(trainer_ranks, kWorkersTimeout, stop_.get_token(), show);
 }
 
 JobClient LocalRun::MakeClient() const {

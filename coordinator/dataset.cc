@@ -44,7 +44,7 @@ bool IsUtf8(absl::string_view text) {
 std::string CopyOptionalText(const Json& line, const char* key, std::string* text) {
   const auto it = line.find(key);
   if (it == line.end() || it->is_null()) return "";
-  if (!it->is_string()) return absl::StrCat("\"", key, "\" is a ", it->type_name(), ", not text");
+  if (!it->is_string()) return absl::StrCat("\"", key, "\" must be text, not ", it->type_name());
   *text = it->get<std::string>();
   return "";
 }
@@ -55,7 +55,7 @@ std::string CopyPrompt(const Json& line, v1::Prompt* prompt) {
     return line.contains("messages") ? "chat templates are not supported yet; give \"prompt\""
                                      : "\"prompt\" is missing";
   }
-  if (!it->is_string()) return absl::StrCat("\"prompt\" is a ", it->type_name(), ", not text");
+  if (!it->is_string()) return absl::StrCat("\"prompt\" must be text, not ", it->type_name());
   prompt->set_text(it->get<std::string>());
   return prompt->text().empty() ? "\"prompt\" is empty" : "";
 }
@@ -67,7 +67,7 @@ std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
   const Json line =
       Json::parse(text.begin(), text.end(), /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (line.is_discarded()) return "the line is not valid JSON";
-  if (!line.is_object()) return absl::StrCat("the line is a ", line.type_name(), ", not {...}");
+  if (!line.is_object()) return absl::StrCat("the line must be {...}, not ", line.type_name());
   std::string problem = CopyPrompt(line, prompt);
   if (problem.empty()) problem = CopyOptionalText(line, "answer", prompt->mutable_gold());
   if (problem.empty()) problem = CopyOptionalText(line, "gold", prompt->mutable_gold());

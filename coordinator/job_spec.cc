@@ -145,9 +145,8 @@ void CheckPairing(const v1::JobSpec& spec, Violations* violations) {
   block.Range("pairing.max_pairs_per_prompt", spec.pairing().max_pairs_per_prompt(), {1, 4096});
   if (spec.pairing().strategy() == v1::PAIRING_STRATEGY_ONLINE &&
       spec.sampling().num_generations() != 2) {
-    block.Add("sampling.num_generations",
-              absl::StrCat("is ", spec.sampling().num_generations(),
-                           "; must be 2 for pairing.strategy online"));
+    block.Add("sampling.num_generations", absl::StrCat("is ", spec.sampling().num_generations(),
+                                                       "; must be 2 for pairing.strategy online"));
   }
 }
 

@@ -173,8 +173,8 @@ std::vector<Proposal> Filter(const Candidates& candidates, const v1::PairingSpec
   return kept;
 }
 
-v1::Pair MakePair(const PairingInput& input, const Candidates& candidates,
-                  const Proposal& proposal, uint32_t index) {
+v1::Pair MakePair(const PairingInput& input, const Candidates& candidates, const Proposal& proposal,
+                  uint32_t index) {
   const double chosen_rate = candidates.win_rates[proposal.chosen];
   const double rejected_rate = candidates.win_rates[proposal.rejected];
   const bool soft = input.spec->objective().loss_type() == v1::LOSS_TYPE_DNO;

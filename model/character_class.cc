@@ -264,7 +264,7 @@ CharacterClass ClassOfEscape(char letter) {
   std::string items;
   switch (absl::ascii_tolower(letter)) {
     case 'd': items = Category("Nd"); break;
-    case 's': items = kSpace; break;
+    case 's': items = std::string(kSpace); break;
     case 'h': items = "0-9A-Fa-f"; break;
     // The library's \w has six numbers of Latin-1 besides the word characters.
     default: items = absl::StrCat(WordItems(), R"(\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE})"); break;

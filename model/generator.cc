@@ -171,14 +171,17 @@ absl::Status Decoder::Finish() {
 
 }  // namespace
 
+absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids) {
+  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), 1));
+  return CheckIds(policy, prompt_ids, "prompt");
+}
+
 absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(options));
   for (size_t i = 0; i < requests.size(); ++i) {
-    const std::vector<int32_t>& ids = requests[i].prompt_ids;
-    absl::Status status = CheckLength(policy, ids.size(), 1);
-    if (status.ok()) status = CheckIds(policy, ids, "prompt");
+    const absl::Status status = CheckPrompt(policy, requests[i].prompt_ids);
     if (!status.ok()) return Annotate(status, absl::StrCat("cannot answer prompt ", i));
   }
   std::vector<std::vector<Generation>> results(requests.size());

@@ -21,6 +21,8 @@ struct Generation {
   std::vector<float> sampling_logps;  // of each, under the distribution it was drawn from
                                       // (greedy: 0)
   StopReason stop_reason;
+
+  friend bool operator==(const Generation&, const Generation&) = default;
 };
 
 struct GenerationRequest {
@@ -28,11 +30,14 @@ struct GenerationRequest {
   std::vector<uint64_t> sample_keys;  // one response for each; draw t uses CounterRng(key), t
 };
 
+// INVALID_ARGUMENT when the prompt is empty, has ids outside the vocabulary, or leaves no room for
+// a token within max_position_embeddings.
+absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids);
+
 // Result [request][sample]. The samples of a prompt share its prefill; all sequences of the call
-// are decoded together. INVALID_ARGUMENT when an option is out of range, or a prompt is empty, has
-// ids outside the vocabulary, or leaves no room for a token within max_position_embeddings; a
-// response that reaches that limit ends with kLength. FAILED_PRECONDITION when the policy's logits
-// are not finite.
+// are decoded together, so it holds all their caches. A response that reaches
+// max_position_embeddings ends with kLength. INVALID_ARGUMENT when an option is out of range or a
+// prompt fails CheckPrompt; FAILED_PRECONDITION when the policy's logits are not finite.
 [[nodiscard]] absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options);

@@ -70,64 +70,73 @@ void Strip(bool left, bool right, NormalizedText* text) {
                                 text->text.size());
 }
 
-}  // namespace
-
-absl::StatusOr<Normalizer> Normalizer::Parse(const TokenizerJson& json) {
-  Normalizer normalizer;
-  if (!json.IsMissing()) ATTUNE_RETURN_IF_ERROR(normalizer.Add(json, 0));
-  return normalizer;
-}
-
-void Normalizer::Apply(NormalizedText* text) const {
-  for (const Step& step : steps_) step(text);
-}
-
-absl::Status Normalizer::Add(const TokenizerJson& json, int depth) {
-  if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
-  ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
-  if (type == "Sequence") {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
-                            json.Field("normalizers").Elements());
-    for (const TokenizerJson& member : members) ATTUNE_RETURN_IF_ERROR(Add(member, depth + 1));
-    return absl::OkStatus();
-  }
-  ATTUNE_ASSIGN_OR_RETURN(Step step, ParseStep(json, type));
-  steps_.push_back(std::move(step));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Normalizer::Step> Normalizer::ParseStep(const TokenizerJson& json,
-                                                       const std::string& type) {
-  const auto form = [](NormalForm form) -> Step {
-    return [form](NormalizedText* text) {
-      TransformBoth([form](absl::string_view part) { return Normalized(part, form); }, text);
-    };
+NormalizerStep InForm(NormalForm form) {
+  return [form](NormalizedText* text) {
+    TransformBoth([form](absl::string_view part) { return Normalized(part, form); }, text);
   };
-  if (type == "NFC") return form(NormalForm::kNfc);
-  if (type == "NFD") return form(NormalForm::kNfd);
-  if (type == "NFKC") return form(NormalForm::kNfkc);
-  if (type == "NFKD") return form(NormalForm::kNfkd);
+}
+
+absl::StatusOr<NormalizerStep> ParsePrepend(const TokenizerJson& json) {
+  ATTUNE_ASSIGN_OR_RETURN(std::string prefix, json.Field("prepend").AsString());
+  return [prefix = std::move(prefix)](NormalizedText* text) { Prepend(prefix, text); };
+}
+
+absl::StatusOr<NormalizerStep> ParseReplace(const TokenizerJson& json) {
+  ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
+  ATTUNE_ASSIGN_OR_RETURN(std::string content, json.Field("content").AsString());
+  return [pattern = std::move(pattern), content = std::move(content)](NormalizedText* text) {
+    ReplaceAll(pattern, content, text);
+  };
+}
+
+absl::StatusOr<NormalizerStep> ParseStrip(const TokenizerJson& json) {
+  ATTUNE_ASSIGN_OR_RETURN(const bool left, json.Field("strip_left").AsBool());
+  ATTUNE_ASSIGN_OR_RETURN(const bool right, json.Field("strip_right").AsBool());
+  return [left, right](NormalizedText* text) { Strip(left, right, text); };
+}
+
+absl::StatusOr<NormalizerStep> ParseStep(const TokenizerJson& json, const std::string& type) {
+  if (type == "NFC") return InForm(NormalForm::kNfc);
+  if (type == "NFD") return InForm(NormalForm::kNfd);
+  if (type == "NFKC") return InForm(NormalForm::kNfkc);
+  if (type == "NFKD") return InForm(NormalForm::kNfkd);
   if (type == "Lowercase") return [](NormalizedText* text) { TransformBoth(ToLowercase, text); };
   if (type == "StripAccents") {
     return [](NormalizedText* text) { TransformBoth(WithoutMarks, text); };
   }
-  if (type == "Prepend") {
-    ATTUNE_ASSIGN_OR_RETURN(std::string prefix, json.Field("prepend").AsString());
-    return [prefix = std::move(prefix)](NormalizedText* text) { Prepend(prefix, text); };
-  }
-  if (type == "Replace") {
-    ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
-    ATTUNE_ASSIGN_OR_RETURN(std::string content, json.Field("content").AsString());
-    return [pattern = std::move(pattern), content = std::move(content)](NormalizedText* text) {
-      ReplaceAll(pattern, content, text);
-    };
-  }
-  if (type == "Strip") {
-    ATTUNE_ASSIGN_OR_RETURN(const bool left, json.Field("strip_left").AsBool());
-    ATTUNE_ASSIGN_OR_RETURN(const bool right, json.Field("strip_right").AsBool());
-    return [left, right](NormalizedText* text) { Strip(left, right, text); };
-  }
+  if (type == "Prepend") return ParsePrepend(json);
+  if (type == "Replace") return ParseReplace(json);
+  if (type == "Strip") return ParseStrip(json);
   return json.UnsupportedType(type, kSupported);
+}
+
+absl::Status AddComponent(const TokenizerJson& json, int depth,
+                          std::vector<NormalizerStep>* steps) {
+  if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
+  if (type != "Sequence") {
+    ATTUNE_ASSIGN_OR_RETURN(NormalizerStep step, ParseStep(json, type));
+    steps->push_back(std::move(step));
+    return absl::OkStatus();
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
+                          json.Field("normalizers").Elements());
+  for (const TokenizerJson& member : members) {
+    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, steps));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Normalizer> Normalizer::Parse(const TokenizerJson& json) {
+  Normalizer normalizer;
+  if (!json.IsMissing()) ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &normalizer.steps_));
+  return normalizer;
+}
+
+void Normalizer::Apply(NormalizedText* text) const {
+  for (const NormalizerStep& step : steps_) step(text);
 }
 
 }  // namespace attune

@@ -19,6 +19,8 @@ struct NormalizedText {
   size_t origin_bytes = 0;
 };
 
+using NormalizerStep = std::function<void(NormalizedText*)>;
+
 // Thread-safe.
 class Normalizer {
  public:
@@ -28,13 +30,7 @@ class Normalizer {
   void Apply(NormalizedText* text) const;
 
  private:
-  using Step = std::function<void(NormalizedText*)>;
-
-  absl::Status Add(const TokenizerJson& json, int depth);
-  [[nodiscard]] static absl::StatusOr<Step> ParseStep(const TokenizerJson& json,
-                                                      const std::string& type);
-
-  std::vector<Step> steps_;  // a Sequence is its members one after another
+  std::vector<NormalizerStep> steps_;  // a Sequence is its members one after another
 };
 
 }  // namespace attune

@@ -21,10 +21,6 @@ constexpr absl::string_view kSupported =
 // GPT-2's words, which ByteLevel cuts at unless told not to.
 constexpr absl::string_view kByteLevelWords =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-// Whitespace's \w+|[^\w\s]+; it uses another engine, whose \w is not that of the other patterns.
-constexpr absl::string_view kWordsOrSymbols =
-    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]+|)"
-    R"([^\s\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]+)";
 
 // Cuts each piece at the spans that `find` returns for its text.
 template <typename Find>
@@ -68,19 +64,43 @@ std::vector<TextSpan> FindCharacters(absl::string_view text) {
 }
 
 template <bool (*Predicate)(char32_t)>
-std::function<void(TextPieces*)> CharacterSplit(SplitBehavior behavior) {
+PreTokenizerStep CharacterSplit(SplitBehavior behavior) {
   return [behavior](TextPieces* pieces) {
     Split(FindCharacters<Predicate>, behavior, false, pieces);
   };
 }
 
-std::function<void(TextPieces*)> RegexSplit(absl::string_view expression) {
-  auto regex = Regex::Compile(expression);
-  ATTUNE_CHECK(regex.ok());
-  return [regex = *std::move(regex)](TextPieces* pieces) {
-    Split([&](absl::string_view text) { return regex->FindAll(text); }, SplitBehavior::kIsolated,
-          false, pieces);
-  };
+void SplitIntoByteLevelWords(TextPieces* pieces) {
+  static const auto* const words =
+      new absl::StatusOr<std::shared_ptr<const Regex>>(Regex::Compile(kByteLevelWords));
+  ATTUNE_CHECK(words->ok());
+  Split([](absl::string_view text) { return (**words)->FindAll(text); }, SplitBehavior::kIsolated,
+        false, pieces);
+}
+
+// Runs of word characters and runs of what is neither that nor whitespace.
+std::vector<TextSpan> FindWordsAndSymbols(absl::string_view text) {
+  enum class Kind { kSpace, kWord, kSymbol };
+  std::vector<TextSpan> runs;
+  Kind run_kind = Kind::kSpace;
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t begin = offset;
+    const char32_t c = NextCodePoint(text, &offset);
+    const Kind kind = IsWhitespace(c)      ? Kind::kSpace
+                      : IsWordCharacter(c) ? Kind::kWord
+                                           : Kind::kSymbol;
+    if (kind != Kind::kSpace && kind == run_kind) {
+      runs.back().end = offset;
+    } else if (kind != Kind::kSpace) {
+      runs.push_back({begin, offset});
+    }
+    run_kind = kind;
+  }
+  return runs;
+}
+
+void SplitIntoWordsAndSymbols(TextPieces* pieces) {
+  Split(FindWordsAndSymbols, SplitBehavior::kRemoved, true, pieces);
 }
 
 void PrependSpace(TextPieces* pieces) {
@@ -103,15 +123,13 @@ void WriteBytesAsCharacters(TextPieces* pieces) {
       pieces);
 }
 
-absl::StatusOr<std::vector<std::function<void(TextPieces*)>>> ByteLevel(
-    const TokenizerJson& json) {
+absl::Status AddByteLevel(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
   ATTUNE_ASSIGN_OR_RETURN(const bool prefix, json.Field("add_prefix_space").AsBool());
   ATTUNE_ASSIGN_OR_RETURN(const bool use_regex, json.Field("use_regex").AsBoolOr(true));
-  std::vector<std::function<void(TextPieces*)>> steps;
-  if (prefix) steps.push_back(PrependSpace);
-  if (use_regex) steps.push_back(RegexSplit(kByteLevelWords));
-  steps.push_back(WriteBytesAsCharacters);
-  return steps;
+  if (prefix) steps->push_back(PrependSpace);
+  if (use_regex) steps->push_back(SplitIntoByteLevelWords);
+  steps->push_back(WriteBytesAsCharacters);
+  return absl::OkStatus();
 }
 
 enum class PrependScheme { kAlways, kFirst, kNever };
@@ -128,51 +146,97 @@ absl::StatusOr<PrependScheme> ParsePrependScheme(const TokenizerJson& json) {
   return scheme.UnsupportedType(name, "always, first, never");
 }
 
-absl::StatusOr<std::vector<std::function<void(TextPieces*)>>> Metaspace(
-    const TokenizerJson& json) {
+std::vector<TextSpan> FindLiteral(absl::string_view literal, absl::string_view text) {
+  std::vector<TextSpan> matches;
+  for (size_t at = text.find(literal); at != absl::string_view::npos;
+       at = text.find(literal, at + literal.size())) {
+    matches.push_back({at, at + literal.size()});
+  }
+  return matches;
+}
+
+absl::Status AddMetaspace(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
   ATTUNE_ASSIGN_OR_RETURN(const char32_t character, json.Field("replacement").AsCharacter());
   ATTUNE_ASSIGN_OR_RETURN(const PrependScheme scheme, ParsePrependScheme(json));
   ATTUNE_ASSIGN_OR_RETURN(const bool split, json.Field("split").AsBoolOr(true));
   std::string replacement;
   AppendCodePoint(character, &replacement);
-  return std::vector<std::function<void(TextPieces*)>>{[=](TextPieces* pieces) {
-    Rewrite(
-        [&](absl::string_view text, bool is_origin, std::string* out) {
-          const bool wanted = scheme == PrependScheme::kAlways ||
-                              (scheme == PrependScheme::kFirst && is_origin);
-          const bool present = absl::StartsWith(text, " ") || absl::StartsWith(text, replacement);
-          if (wanted && !present) *out += replacement;
-          for (char c : text) c == ' ' ? out->append(replacement) : out->append(1, c);
-        },
-        pieces);
-    if (!split) return;
-    const auto find = [&](absl::string_view text) {
-      std::vector<TextSpan> matches;
-      for (size_t at = text.find(replacement); at != absl::string_view::npos;
-           at = text.find(replacement, at + replacement.size())) {
-        matches.push_back({at, at + replacement.size()});
-      }
-      return matches;
-    };
+  const auto write = [=](absl::string_view text, bool is_origin, std::string* out) {
+    const bool wanted = scheme == PrependScheme::kAlways ||
+                        (scheme == PrependScheme::kFirst && is_origin);
+    const bool present = absl::StartsWith(text, " ") || absl::StartsWith(text, replacement);
+    if (wanted && !present) *out += replacement;
+    for (char c : text) c == ' ' ? out->append(replacement) : out->append(1, c);
+  };
+  steps->push_back([write](TextPieces* pieces) { Rewrite(write, pieces); });
+  if (!split) return absl::OkStatus();
+  const auto find = [=](absl::string_view text) { return FindLiteral(replacement, text); };
+  steps->push_back([find](TextPieces* pieces) {
     Split(find, SplitBehavior::kMergedWithNext, false, pieces);
-  }};
+  });
+  return absl::OkStatus();
 }
 
-absl::StatusOr<std::function<void(TextPieces*)>> PatternSplit(const TokenizerJson& json) {
+absl::Status AddSplit(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
   ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
   ATTUNE_ASSIGN_OR_RETURN(const SplitBehavior behavior,
                           ParseSplitBehavior(json.Field("behavior")));
   ATTUNE_ASSIGN_OR_RETURN(const bool invert, json.Field("invert").AsBool());
-  return [pattern = std::move(pattern), behavior, invert](TextPieces* pieces) {
+  steps->push_back([pattern = std::move(pattern), behavior, invert](TextPieces* pieces) {
     Split([&](absl::string_view text) { return pattern.FindAll(text); }, behavior, invert, pieces);
-  };
+  });
+  return absl::OkStatus();
+}
+
+absl::Status AddDigits(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
+  ATTUNE_ASSIGN_OR_RETURN(const bool individual, json.Field("individual_digits").AsBool());
+  steps->push_back(CharacterSplit<IsNumeric>(individual ? SplitBehavior::kIsolated
+                                                        : SplitBehavior::kContiguous));
+  return absl::OkStatus();
+}
+
+absl::Status AddPunctuation(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
+  SplitBehavior behavior = SplitBehavior::kIsolated;
+  if (const TokenizerJson field = json.Field("behavior"); !field.IsMissing()) {
+    ATTUNE_ASSIGN_OR_RETURN(behavior, ParseSplitBehavior(field));
+  }
+  steps->push_back(CharacterSplit<IsPunctuation>(behavior));
+  return absl::OkStatus();
+}
+
+absl::Status AddComponent(const TokenizerJson& json, int depth,
+                          std::vector<PreTokenizerStep>* steps) {
+  if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
+  ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
+  if (type == "ByteLevel") return AddByteLevel(json, steps);
+  if (type == "Metaspace") return AddMetaspace(json, steps);
+  if (type == "Split") return AddSplit(json, steps);
+  if (type == "Digits") return AddDigits(json, steps);
+  if (type == "Punctuation") return AddPunctuation(json, steps);
+  if (type == "WhitespaceSplit") {
+    steps->push_back(CharacterSplit<IsWhitespace>(SplitBehavior::kRemoved));
+    return absl::OkStatus();
+  }
+  if (type == "Whitespace") {
+    steps->push_back(SplitIntoWordsAndSymbols);
+    return absl::OkStatus();
+  }
+  if (type != "Sequence") return json.UnsupportedType(type, kSupported);
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
+                          json.Field("pretokenizers").Elements());
+  for (const TokenizerJson& member : members) {
+    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, steps));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<PreTokenizer> PreTokenizer::Parse(const TokenizerJson& json) {
   PreTokenizer pre_tokenizer;
-  if (!json.IsMissing()) ATTUNE_RETURN_IF_ERROR(pre_tokenizer.Add(json, 0));
+  if (!json.IsMissing()) {
+    ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &pre_tokenizer.steps_));
+  }
   return pre_tokenizer;
 }
 
@@ -180,52 +244,8 @@ TextPieces PreTokenizer::Apply(NormalizedText text) const {
   TextPieces pieces;
   if (!text.text.empty()) pieces.pieces.push_back({0, text.text.size()});
   pieces.whole = std::move(text);
-  for (const Step& step : steps_) step(&pieces);
+  for (const PreTokenizerStep& step : steps_) step(&pieces);
   return pieces;
-}
-
-absl::Status PreTokenizer::Add(const TokenizerJson& json, int depth) {
-  if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
-  ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
-  if (type == "Sequence") {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
-                            json.Field("pretokenizers").Elements());
-    for (const TokenizerJson& member : members) ATTUNE_RETURN_IF_ERROR(Add(member, depth + 1));
-    return absl::OkStatus();
-  }
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<Step> steps, ParseSteps(json, type));
-  for (Step& step : steps) steps_.push_back(std::move(step));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<PreTokenizer::Step>> PreTokenizer::ParseSteps(
-    const TokenizerJson& json, const std::string& type) {
-  if (type == "ByteLevel") return ByteLevel(json);
-  if (type == "Metaspace") return Metaspace(json);
-  if (type == "Split") {
-    ATTUNE_ASSIGN_OR_RETURN(Step step, PatternSplit(json));
-    return std::vector<Step>{std::move(step)};
-  }
-  if (type == "Digits") {
-    ATTUNE_ASSIGN_OR_RETURN(const bool individual, json.Field("individual_digits").AsBool());
-    return std::vector<Step>{CharacterSplit<IsNumeric>(individual ? SplitBehavior::kIsolated
-                                                                  : SplitBehavior::kContiguous)};
-  }
-  if (type == "WhitespaceSplit") {
-    return std::vector<Step>{CharacterSplit<IsWhitespace>(SplitBehavior::kRemoved)};
-  }
-  if (type == "Punctuation") {
-    SplitBehavior behavior = SplitBehavior::kIsolated;
-    if (const TokenizerJson field = json.Field("behavior"); !field.IsMissing()) {
-      ATTUNE_ASSIGN_OR_RETURN(behavior, ParseSplitBehavior(field));
-    }
-    return std::vector<Step>{CharacterSplit<IsPunctuation>(behavior)};
-  }
-  if (type == "Whitespace") {
-    return std::vector<Step>{
-        RegexSplit(kWordsOrSymbols), CharacterSplit<IsWhitespace>(SplitBehavior::kRemoved)};
-  }
-  return json.UnsupportedType(type, kSupported);
 }
 
 }  // namespace attune

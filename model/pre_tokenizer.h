@@ -20,6 +20,8 @@ struct TextPieces {
   std::vector<TextSpan> pieces;  // of whole.text
 };
 
+using PreTokenizerStep = std::function<void(TextPieces*)>;
+
 // Thread-safe.
 class PreTokenizer {
  public:
@@ -29,13 +31,7 @@ class PreTokenizer {
   TextPieces Apply(NormalizedText text) const;
 
  private:
-  using Step = std::function<void(TextPieces*)>;
-
-  absl::Status Add(const TokenizerJson& json, int depth);
-  [[nodiscard]] static absl::StatusOr<std::vector<Step>> ParseSteps(const TokenizerJson& json,
-                                                                    const std::string& type);
-
-  std::vector<Step> steps_;  // a Sequence is its members one after another
+  std::vector<PreTokenizerStep> steps_;  // a Sequence is its members one after another
 };
 
 }  // namespace attune

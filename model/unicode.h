@@ -14,6 +14,7 @@ bool IsWhitespace(char32_t code_point);   // property White_Space
 bool IsNumeric(char32_t code_point);      // categories Nd, Nl, No
 bool IsPunctuation(char32_t code_point);  // categories P* and the ASCII symbols
 bool IsMark(char32_t code_point);         // categories Mn, Mc, Me
+bool IsWordCharacter(char32_t code_point);  // letters, marks, digits, connectors and joiners
 
 // Each character by itself: a final sigma is not special.
 std::string ToLowercase(absl::string_view text);

@@ -52,9 +52,9 @@ absl::StatusOr<Word> ParseLine(absl::string_view line, bool json) {
   ATTUNE_ASSIGN_OR_RETURN(Word word, json ? ParseJsonLine(line) : ParseTabbedLine(line));
   if (word.token.empty()) return absl::InvalidArgumentError("the token is empty");
   if (!(std::abs(word.valence) <= Lexicon::kValenceMax)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the valence ", word.valence, " is not between -", Lexicon::kValenceMax, " and ",
-        Lexicon::kValenceMax));
+    return absl::InvalidArgumentError(absl::StrCat("the valence ", word.valence,
+                                                   " is not between -", Lexicon::kValenceMax,
+                                                   " and ", Lexicon::kValenceMax));
   }
   return word;
 }

@@ -56,9 +56,8 @@ class Scan {
       if (steps > steps_left_) return PCRE2_ERROR_MATCHLIMIT;
       steps_left_ -= steps;
       pcre2_set_match_limit(context_, static_cast<uint32_t>(steps));
-      const int result =
-          pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(), start,
-                      options, match_, context_);
+      const int result = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()),
+                                     text_.size(), start, options, match_, context_);
       if (result != PCRE2_ERROR_MATCHLIMIT || steps == kStepsMax) return result;
     }
   }
@@ -131,8 +130,8 @@ absl::StatusOr<uint64_t> MatchCounter::Count(absl::string_view text) const {
       break;
     } else {
       return absl::InvalidArgumentError(absl::StrCat(
-          "cannot count the matches of \"", pattern_, "\" in a text of ", text.size(), " bytes: ",
-          ErrorText(result),
+          "cannot count the matches of \"", pattern_, "\" in a text of ", text.size(),
+          " bytes: ", ErrorText(result),
           result == PCRE2_ERROR_MATCHLIMIT ? "; use a pattern that backtracks less" : ""));
     }
   }

@@ -52,8 +52,7 @@ grpc::Status OracleServiceImpl::Describe(grpc::ServerContext* context,
   return ToGrpcStatus(judge.status());
 }
 
-grpc::Status OracleServiceImpl::Judge(grpc::ServerContext* context,
-                                      const v1::JudgeRequest* request,
+grpc::Status OracleServiceImpl::Judge(grpc::ServerContext* context, const v1::JudgeRequest* request,
                                       v1::JudgeResponse* response) {
   const Stopwatch watch;
   const absl::Status status = JudgeItems(*context, *request, *response);
@@ -81,9 +80,9 @@ absl::Status OracleServiceImpl::JudgeItems(grpc::ServerContext& context,
 }
 
 void OracleServiceImpl::CountRequest(const v1::OracleSpec& spec, const absl::Status& status) {
-  metrics_.Add("attune_oracle_requests_total", "Describe and Judge calls answered.", 1,
-               {{"oracle", OracleName(spec.kind())},
-                {"code", absl::StatusCodeToString(status.code())}});
+  metrics_.Add(
+      "attune_oracle_requests_total", "Describe and Judge calls answered.", 1,
+      {{"oracle", OracleName(spec.kind())}, {"code", absl::StatusCodeToString(status.code())}});
 }
 
 }  // namespace attune

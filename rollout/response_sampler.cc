@@ -29,9 +29,9 @@ absl::Status CheckSampling(const v1::SamplingSpec& sampling) {
   const auto check = [&](absl::string_view field, bool set, double value, bool within,
                          absl::string_view limits) {
     if (set && within) return;
-    violations.push_back({absl::StrCat("sampling.", field),
-                          set ? absl::StrCat(value, " is not within ", limits)
-                              : absl::StrCat("must be set, within ", limits)});
+    violations.push_back(
+        {absl::StrCat("sampling.", field), set ? absl::StrCat(value, " is not within ", limits)
+                                               : absl::StrCat("must be set, within ", limits)});
   };
   const uint32_t generations = sampling.num_generations();
   check("num_generations", sampling.has_num_generations(), generations,
@@ -114,8 +114,8 @@ absl::Status AddInitialLogProbs(const Job& job, absl::Span<const int32_t> prompt
 }
 
 uint64_t SampleKey(const Job& job, int prompt, uint32_t sample) {
-  return CounterRng({job.request.seed(), job.request.round(), job.request.prompts(prompt).index(),
-                     sample})
+  return CounterRng(
+             {job.request.seed(), job.request.round(), job.request.prompts(prompt).index(), sample})
       .key();
 }
 
@@ -136,10 +136,9 @@ absl::StatusOr<v1::Response> GoldResponse(const Job& job, int prompt) {
   if (ids.size() > limit) ids.resize(limit);
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
                           CompletionLogProbs(policy, prompt_ids, ids));
-  v1::Response response =
-      MakeResponse(job, prompt, job.request.sampling().num_generations(), v1::PROVENANCE_GOLD, ids,
-                   logps, !ids.empty() && is_end(ids.back()) ? v1::FINISH_REASON_STOP
-                                                             : v1::FINISH_REASON_LENGTH);
+  v1::Response response = MakeResponse(
+      job, prompt, job.request.sampling().num_generations(), v1::PROVENANCE_GOLD, ids, logps,
+      !ids.empty() && is_end(ids.back()) ? v1::FINISH_REASON_STOP : v1::FINISH_REASON_LENGTH);
   ATTUNE_RETURN_IF_ERROR(AddInitialLogProbs(job, prompt_ids, ids, response));
   return response;
 }
@@ -218,8 +217,8 @@ absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
   ATTUNE_CHECK(!request.with_initial_logps() || held.initial != nullptr);
   const int prompts = request.prompts_size();
   if (prompts > kSamplePromptsMax) {
-    return absl::InvalidArgumentError(absl::StrCat("a Sample call has ", prompts,
-                                                   " prompts, the limit is ", kSamplePromptsMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a Sample call has ", prompts, " prompts, the limit is ", kSamplePromptsMax));
   }
   ATTUNE_RETURN_IF_ERROR(CheckSampling(request.sampling()));
   Job job{held, request, ToOptions(request.sampling()), {}};

@@ -27,8 +27,7 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
   // Tells the coordinator that no more work should come. Nothing happens without a Join.
   void Leave();
 
-  grpc::Status DescribeModel(grpc::ServerContext* context,
-                             const v1::DescribeModelRequest* request,
+  grpc::Status DescribeModel(grpc::ServerContext* context, const v1::DescribeModelRequest* request,
                              v1::DescribeModelResponse* response) override;
   grpc::Status LoadPolicy(grpc::ServerContext* context, const v1::LoadPolicyRequest* request,
                           v1::LoadPolicyResponse* response) override;

@@ -50,8 +50,8 @@ class Transfer {
     if (status.ok()) return;
     absl::MutexLock lock(&mu_);
     if (!failure_.ok()) return;
-    failure_ = Annotate(status, absl::StrCat("cannot fetch the weights ", version_.digest(),
-                                             " from ", address));
+    failure_ = Annotate(
+        status, absl::StrCat("cannot fetch the weights ", version_.digest(), " from ", address));
   }
 
   // After all threads have ended.
@@ -86,8 +86,8 @@ class Transfer {
     ATTUNE_RETURN_IF_ERROR(refusal);
     ATTUNE_RETURN_IF_ERROR(ended);
     if (slice.next == slice.end) return absl::OkStatus();
-    return absl::DataLossError(absl::StrCat("the slice ended at element ", slice.next,
-                                            " instead of ", slice.end));
+    return absl::DataLossError(
+        absl::StrCat("the slice ended at element ", slice.next, " instead of ", slice.end));
   }
 
   absl::Status Accept(const v1::WeightChunk& chunk, Slice& slice) {
@@ -124,9 +124,9 @@ class Transfer {
     absl::MutexLock lock(&mu_);
     if (offset >= static_cast<uint64_t>(count_) ||
         offset % static_cast<uint64_t>(slice_size_) != 0 || !claimed_.insert(offset).second) {
-      return absl::DataLossError(absl::StrCat(
-          "a slice begins at element ", offset, "; expected each multiple of ", slice_size_,
-          " below ", count_, " once"));
+      return absl::DataLossError(absl::StrCat("a slice begins at element ", offset,
+                                              "; expected each multiple of ", slice_size_,
+                                              " below ", count_, " once"));
     }
     slice.next = static_cast<int64_t>(offset);
     slice.end = std::min(slice.next + slice_size_, count_);
@@ -147,18 +147,6 @@ class Transfer {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);        // the first one
 };
 
-absl::StatusOr<LoadedPolicy> LoadFromTrainers(const v1::PolicySource& source) {
-  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(source.model_path()));
-  ATTUNE_ASSIGN_OR_RETURN(
-      const FetchedWeights weights,
-      FetchWeights(source.version(),
-                   {source.weight_addresses().begin(), source.weight_addresses().end()},
-                   WeightCount(WeightLayout(config))));
-  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy,
-                          Policy::Create(std::move(config), weights.values));
-  return LoadedPolicy{std::move(policy), weights.bytes};
-}
-
 absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source) {
   const bool initial = source.version().round() == 0;
   const std::string& directory =
@@ -171,18 +159,29 @@ absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source) {
   return LoadedPolicy{std::move(policy), 0};
 }
 
+// Whether the same weights may still be had from a directory: the ranks are not there, as opposed
+// to there and wrong.
+bool IsAway(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsNotFound(status) ||
+         absl::IsDeadlineExceeded(status);
+}
+
 absl::StatusOr<LoadedPolicy> LoadFromAnywhere(const v1::PolicySource& source) {
   if (source.weight_addresses().empty()) return LoadFromDirectory(source);
-  absl::StatusOr<LoadedPolicy> loaded = LoadFromTrainers(source);
-  const absl::Status& status = loaded.status();
-  if (!absl::IsUnavailable(status) && !absl::IsNotFound(status) &&
-      !absl::IsDeadlineExceeded(status)) {
-    return loaded;
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(source.model_path()));
+  const absl::StatusOr<FetchedWeights> weights = FetchWeights(
+      source.version(), {source.weight_addresses().begin(), source.weight_addresses().end()},
+      WeightCount(WeightLayout(config)));
+  if (weights.ok()) {
+    ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy,
+                            Policy::Create(std::move(config), weights->values));
+    return LoadedPolicy{std::move(policy), weights->bytes};
   }
-  LogWarning(status.message(), "; trying the directory");
+  if (!IsAway(weights.status())) return weights.status();
+  LogWarning(weights.status().message(), "; trying the directory");
   absl::StatusOr<LoadedPolicy> fallback = LoadFromDirectory(source);
   if (fallback.ok()) return fallback;
-  return Annotate(fallback.status(), status.message());
+  return Annotate(fallback.status(), weights.status().message());
 }
 
 }  // namespace
@@ -202,9 +201,9 @@ absl::StatusOr<FetchedWeights> FetchWeights(const v1::PolicyVersion& version,
 absl::StatusOr<LoadedPolicy> LoadPolicy(const v1::PolicySource& source) {
   ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy loaded, LoadFromAnywhere(source));
   if (loaded.policy->digest() != source.version().digest()) {
-    return absl::DataLossError(absl::StrCat(
-        "the weights of round ", source.version().round(), " arrived with the digest ",
-        loaded.policy->digest(), " instead of ", source.version().digest()));
+    return absl::DataLossError(absl::StrCat("the weights of round ", source.version().round(),
+                                            " arrived with the digest ", loaded.policy->digest(),
+                                            " instead of ", source.version().digest()));
   }
   return loaded;
 }

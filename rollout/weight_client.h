@@ -24,8 +24,9 @@ struct FetchedWeights {
 // DATA_LOSS: a chunk has another checksum, size or place than it should; a slice is missing.
 // UNAVAILABLE, NOT_FOUND, DEADLINE_EXCEEDED: a rank is away, does not hold the version, or took
 // longer than five minutes. The first failure ends all transfers.
-[[nodiscard]] absl::StatusOr<FetchedWeights> FetchWeights(
-    const v1::PolicyVersion& version, const std::vector<std::string>& addresses, int64_t count);
+[[nodiscard]] absl::StatusOr<FetchedWeights> FetchWeights(const v1::PolicyVersion& version,
+                                                          const std::vector<std::string>& addresses,
+                                                          int64_t count);
 
 struct LoadedPolicy {
   std::shared_ptr<const Policy> policy;

@@ -28,7 +28,7 @@ printf '\n--- after (%s/model)\n' "$out"
 story "$out/model"
 cat << END
 
-report            $out/report.html and $out/report.json
+report            $out/report.json
 trained model     $out/model (a Hugging Face directory)
 job file          recipes/quickstart.yaml
 the command line  $attune --help

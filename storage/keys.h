@@ -44,12 +44,12 @@ std::string EncodeU64(uint64_t value);
 // Empty unless `bytes` are 8.
 std::optional<uint64_t> DecodeU64(absl::string_view bytes);
 
-std::string OrdinalKey(uint64_t job_ordinal);                              // 8 bytes
-std::string RoundKey(uint64_t job_ordinal, uint32_t round);                // 8 + 4
+std::string OrdinalKey(uint64_t job_ordinal);                                   // 8 bytes
+std::string RoundKey(uint64_t job_ordinal, uint32_t round);                     // 8 + 4
 std::string RoundItemKey(uint64_t job_ordinal, uint32_t round, uint32_t item);  // 8 + 4 + 4
 std::string ResponseKey(uint64_t job_ordinal, uint32_t round, uint32_t prompt_index,
-                        uint32_t sample);                                  // 8 + 4 + 4 + 4
-std::string EventKey(uint64_t job_ordinal, uint64_t sequence);             // 8 + 8
+                        uint32_t sample);                       // 8 + 4 + 4 + 4
+std::string EventKey(uint64_t job_ordinal, uint64_t sequence);  // 8 + 8
 
 // The least key above all keys that begin with `prefix`; empty if there is none.
 std::string PrefixEnd(absl::string_view prefix);

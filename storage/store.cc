@@ -71,8 +71,7 @@ absl::StatusOr<std::optional<Message>> GetMessage(const StoreDb& db, ColumnFamil
 // A number stored by EncodeU64.
 absl::StatusOr<std::optional<uint64_t>> GetNumber(const StoreDb& db, ColumnFamily family,
                                                   absl::string_view key) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> value,
-                          db.Get(family, std::string(key)));
+  ATTUNE_ASSIGN_OR_RETURN(const std::optional<std::string> value, db.Get(family, std::string(key)));
   if (!value.has_value()) return std::optional<uint64_t>();
   const std::optional<uint64_t> number = DecodeU64(*value);
   if (!number.has_value()) return db.DamagedError(family, key, "a number is not of 8 bytes");
@@ -98,11 +97,10 @@ absl::StatusOr<std::vector<Message>> ListMessages(
     Direction direction = Direction::kUp, size_t limit = std::numeric_limits<size_t>::max()) {
   std::vector<Message> messages;
   if (limit == 0) return messages;
-  ATTUNE_RETURN_IF_ERROR(
-      VisitMessages<Message>(db, family, range, direction, [&](Message message) {
-        messages.push_back(std::move(message));
-        return messages.size() < limit;
-      }));
+  ATTUNE_RETURN_IF_ERROR(VisitMessages<Message>(db, family, range, direction, [&](Message message) {
+    messages.push_back(std::move(message));
+    return messages.size() < limit;
+  }));
   return messages;
 }
 

@@ -32,12 +32,12 @@ absl::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), sl
 absl::Status FromRocksDb(const rocksdb::Status& status, absl::string_view attempt,
                          const std::string& directory) {
   if (status.ok()) return absl::OkStatus();
-  const std::string text = absl::StrCat("cannot ", attempt, " the store in ", directory, ": ",
-                                        status.ToString());
+  const std::string text =
+      absl::StrCat("cannot ", attempt, " the store in ", directory, ": ", status.ToString());
   if (absl::StrContains(text, "While lock file") || absl::StrContains(text, "lock hold by")) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the store in ", directory,
-        " is open in another process; stop that one, or use another data directory"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the store in ", directory,
+                     " is open in another process; stop that one, or use another data directory"));
   }
   // A file that the manifest names is not there.
   if (status.IsCorruption() || status.IsPathNotFound()) {
@@ -105,10 +105,10 @@ absl::Status CheckFamilies(const std::string& directory) {
                        std::find(kColumnFamilyNames.begin(), kColumnFamilyNames.end(), name) !=
                            kColumnFamilyNames.end();
     if (known) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the store in ", directory, " has a column family '", name,
-        "' that this version of Attune (schema version ", kSchemaVersion,
-        ") does not know; open it with the newer version of Attune that wrote it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the store in ", directory, " has a column family '", name,
+                     "' that this version of Attune (schema version ", kSchemaVersion,
+                     ") does not know; open it with the newer version of Attune that wrote it"));
   }
   return absl::OkStatus();
 }
@@ -154,10 +154,10 @@ StoreDb::~StoreDb() {
 
 absl::Status StoreDb::Commit(rocksdb::WriteBatch& batch) {
   if (batch.GetDataSize() > kBatchBytesMax) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "cannot write ", batch.GetDataSize(), " bytes at once to the store in ", directory_,
-        "; at most ", kBatchBytesMax,
-        ". Fewer prompts_per_round or num_generations make a smaller batch"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot write ", batch.GetDataSize(), " bytes at once to the store in ",
+                     directory_, "; at most ", kBatchBytesMax,
+                     ". Fewer prompts_per_round or num_generations make a smaller batch"));
   }
   rocksdb::WriteOptions options;
   options.sync = true;

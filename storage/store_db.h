@@ -63,8 +63,8 @@ class StoreDb {
 
   const std::string directory_;
   const std::unique_ptr<rocksdb::DB> db_;
-  const std::vector<rocksdb::ColumnFamilyHandle*> handles_;   // as opened; closed by us
-  std::vector<rocksdb::ColumnFamilyHandle*> families_;        // by ColumnFamily
+  const std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // as opened; closed by us
+  std::vector<rocksdb::ColumnFamilyHandle*> families_;       // by ColumnFamily
 };
 
 }  // namespace attune

@@ -1,4 +1,5 @@
 // attune-trainer: one rank of the gang that trains. Started by mpirun, or alone as a gang of one.
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <thread>

@@ -76,6 +76,15 @@ class CrashTest(IntegrationTest):
                    (1, "ROUND_PHASE_TRAINED"): "attune-rollout"}
         self.assert_same_result(self.run_with_kills(victims))
 
+    def test_killed_run_goes_on_when_repeated(self):
+        job = self.write_job(small_job())
+        process = self.start("attune", "run", job, "--out", self.path("out"))
+        self.read_until(process, "round 1/2  paired")
+        process.kill()
+        process.wait()
+        self.assert_no_process_left()
+        self.assert_same_result(self.run_job(small_job(), "out"))
+
 
 if __name__ == "__main__":
     unittest.main()

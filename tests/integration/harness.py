@@ -39,7 +39,8 @@ def small_job(**overrides):
         "seed": 7,
         "sampling": {"num_generations": 3, "max_new_tokens": 24},
         "oracle": {"kind": "lexicon", "path": LEXICON},
-        "training": {"learning_rate": 4e-5, "per_device_train_batch_size": 4},
+        "training": {"learning_rate": 4e-5, "per_device_train_batch_size": 4,
+                     "gradient_accumulation_steps": 1},
         "evaluation": {"holdout_prompts": 8},
     }
     for key, value in overrides.items():
@@ -159,7 +160,7 @@ class IntegrationTest(unittest.TestCase):
         """`attune up`: (process, address of the coordinator)."""
         process = self.start("attune", "up", "--port", "0", "--data-dir", self.path(data),
                              *arguments)
-        return process, self.read_until(process, r"(127\.0\.0\.1:\d+)").group(1)
+        return process, self.read_until(process, r"^ready: coordinator ([^,\s]+)").group(1)
 
     def pids(self, binary):
         return [pid for pid in marked_processes(self.mark) if binary_name(pid) == binary]

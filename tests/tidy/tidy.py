@@ -268,7 +268,7 @@ def job_fields(proto):
 def command_line_flags(tree):
     """"binary --flag" of every flag that a main program or its helpers define with CLI11."""
     flags = set()
-    for folder, binary in list(SERVERS.items()) + [("client", "attune")]:
+    for folder, binary in list(SERVERS.items()) + [("client", "attune"), ("model", "attune-model")]:
         for _, text in select(tree, (".cc",), [folder + "/"]):
             for names in re.findall(r'add_(?:option|flag)\w*(?:<[^>]*>)?\(\s*"([^"]+)"', text):
                 flags |= {f"{binary} {name}" for name in names.split(",") if name[:2] == "--"}

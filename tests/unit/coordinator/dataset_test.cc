@@ -66,19 +66,19 @@ TEST_F(DatasetTest, TheFirstBadLineIsNamedAndAllAreCounted) {
       Load("{\"prompt\": \"a\"}\n\n{\"prompt\": 3}\n{\"prompt\": \"b\"}\nnonsense\n").status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(),
-            absl::StrCat(path_, " line 3: \"prompt\" is a number, not text (2 bad lines of 5)"));
+            absl::StrCat(path_, " line 3: \"prompt\" must be text, not number (2 bad lines of 5)"));
 }
 
 TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"{\"prompt\": \"\"}", "\"prompt\" is empty"},
       {"{\"text\": \"x\"}", "\"prompt\" is missing"},
-      {"{\"prompt\": null}", "\"prompt\" is a null, not text"},
-      {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" is a array, not text"},
-      {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" is a number"},
-      {"{\"prompt\": \"x\", \"domain\": {}}", "\"domain\" is a object"},
+      {"{\"prompt\": null}", "\"prompt\" must be text, not null"},
+      {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" must be text, not array"},
+      {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" must be text, not number"},
+      {"{\"prompt\": \"x\", \"domain\": {}}", "\"domain\" must be text, not object"},
       {"{\"messages\": []}", "chat templates are not supported yet; give \"prompt\""},
-      {"[\"x\"]", "the line is a array"},
+      {"[\"x\"]", "the line must be {...}, not array"},
       {"{\"prompt\": \"x\"", "not valid JSON"},
       {"{\"prompt\": \"\\ud800\"}", "not valid JSON"},
       {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
@@ -120,8 +120,9 @@ TEST_F(DatasetTest, ALineMayHaveOneMebibyteAndNoMore) {
 
 TEST_F(DatasetTest, ALineLongerThanAnyBufferIsOneBadLine) {
   EXPECT_THAT(Load(absl::StrCat("{\"prompt\": \"a\"}\n", LineOf(13 << 20), "\nbad\n")),
-              StatusIs(StatusCode::kInvalidArgument, "line 2: the line is longer than 1 MiB (2 bad "
-                                                     "lines of 3)"));
+              StatusIs(StatusCode::kInvalidArgument,
+                       "line 2: the line is longer than 1 MiB (2 bad "
+                       "lines of 3)"));
 }
 
 TEST_F(DatasetTest, LinesAcrossReadsAreWhole) {
@@ -151,8 +152,8 @@ TEST(HoldoutPromptsTest, AreASeededDrawInOrder) {
 
 // What the draws are is part of the result of a job: they never change.
 TEST(RoundPromptsTest, DrawsAreForEver) {
-  EXPECT_THAT(HoldoutPrompts(20, 42, 4), testing::ElementsAre(HOLDOUT_20_42_4));
-  EXPECT_THAT(RoundPrompts(20, 42, 4, 1, 5), testing::ElementsAre(ROUND_20_42_4_1_5));
+  EXPECT_THAT(HoldoutPrompts(20, 42, 4), testing::ElementsAre(1, 3, 13, 14));
+  EXPECT_THAT(RoundPrompts(20, 42, 4, 1, 5), testing::ElementsAre(5, 7, 0, 18, 19));
 }
 
 TEST(RoundPromptsTest, RoundsUseEveryPromptOnceBeforeAnyTwice) {
@@ -179,10 +180,14 @@ TEST(RoundPromptsTest, NoRoundHasAPromptTwiceAndNoPassLeavesOneOut) {
       for (uint32_t prompt : prompts) ++uses[prompt];
       const auto [least, most] = std::minmax_element(
           uses.begin(), uses.end(), [](auto a, auto b) { return a.second < b.second; });
-      if (uses.size() == 10) EXPECT_LE(most->second - least->second, 2);
+      if (uses.size() == 10) {
+        EXPECT_LE(most->second - least->second, 1);
+      }
       // When a pass is just used up, every prompt was used as often as any other.
       const uint32_t used = round * std::min(count, 10u);
-      if (used % 10 == 0) EXPECT_EQ(most->second, least->second) << count << " " << round;
+      if (used % 10 == 0) {
+        EXPECT_EQ(most->second, least->second) << count << " " << round;
+      }
     }
   }
 }

@@ -30,15 +30,15 @@ TEST(KeysTest, FamilyNamesAreForEver) {
 }
 
 TEST(KeysTest, OrderOfBytesIsOrderOfNumbers) {
-  const std::vector<std::string> keys = {
-      ResponseKey(1, 2, 3, 4), ResponseKey(1, 2, 3, 200),    ResponseKey(1, 2, 255, 0),
-      ResponseKey(1, 2, 256, 0), ResponseKey(1, 1u << 31, 0, 0), ResponseKey(2, 0, 0, 0)};
+  const std::vector<std::string> keys = {ResponseKey(1, 2, 3, 4),        ResponseKey(1, 2, 3, 200),
+                                         ResponseKey(1, 2, 255, 0),      ResponseKey(1, 2, 256, 0),
+                                         ResponseKey(1, 1u << 31, 0, 0), ResponseKey(2, 0, 0, 0)};
   EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
 }
 
 TEST(KeysTest, NumbersComeBack) {
-  for (uint64_t value : {uint64_t{0}, uint64_t{255}, uint64_t{1} << 40,
-                         std::numeric_limits<uint64_t>::max()}) {
+  for (uint64_t value :
+       {uint64_t{0}, uint64_t{255}, uint64_t{1} << 40, std::numeric_limits<uint64_t>::max()}) {
     EXPECT_EQ(DecodeU64(EncodeU64(value)), value);
   }
   EXPECT_EQ(DecodeU64(""), std::nullopt);

@@ -29,7 +29,8 @@ constexpr const char* kDirectoryVariable = "ATTUNE_TEST_STORE_DIRECTORY";
 std::string Noise(uint64_t key) {
   const CounterRng rng(key);
   std::string text;
-  for (uint64_t i = 0; i < 256; ++i) absl::StrAppend(&text, absl::Hex(rng.Bits(i), absl::kZeroPad16));
+  for (uint64_t i = 0; i < 256; ++i)
+    absl::StrAppend(&text, absl::Hex(rng.Bits(i), absl::kZeroPad16));
   return text;
 }
 

@@ -181,8 +181,8 @@ TEST_F(StoreDbTest, AMissingFileIsDataLoss) {
   OpenStore();
   ASSERT_OK_AND_ASSIGN(const auto files, ListDirectory(directory_));
   for (const std::string& file : files) {
-    const bool needed = file == "CURRENT" || file.find("MANIFEST") == 0 ||
-                        file.find(".sst") != std::string::npos;
+    const bool needed =
+        file == "CURRENT" || file.find("MANIFEST") == 0 || file.find(".sst") != std::string::npos;
     if (!needed) continue;
     const std::string copy = CopyOfStore(absl::StrCat("without-", file));
     ASSERT_OK(RemoveAll(JoinPath(copy, file)));

@@ -1,0 +1,119 @@
+#include "model/added_tokens.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "common/status_macros.h"
+#include "model/unicode.h"
+#include "model/utf8.h"
+
+namespace attune {
+namespace {
+
+bool IsPartOfWord(absl::string_view text, const TextSpan& span) {
+  if (span.begin > 0 && IsWordCharacter(PreviousCodePoint(text, span.begin))) return true;
+  size_t next = span.end;
+  return span.end < text.size() && IsWordCharacter(NextCodePoint(text, &next));
+}
+
+size_t SkipSpacesBefore(absl::string_view text, size_t begin, size_t min) {
+  while (begin > min) {
+    const char32_t previous = PreviousCodePoint(text, begin);
+    if (!IsWhitespace(previous)) break;
+    begin -= Utf8Length(previous);
+  }
+  return begin;
+}
+
+size_t SkipSpacesBehind(absl::string_view text, size_t end) {
+  for (size_t next = end; next < text.size(); end = next) {
+    if (!IsWhitespace(NextCodePoint(text, &next))) break;
+  }
+  return end;
+}
+
+}  // namespace
+
+absl::StatusOr<AddedTokens> AddedTokens::Parse(const TokenizerJson& json, const Bpe& model,
+                                               const Normalizer& normalizer) {
+  AddedTokens added;
+  if (json.IsMissing()) return added;
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> elements, json.Elements());
+  std::vector<Token> tokens;
+  for (const TokenizerJson& element : elements) {
+    ATTUNE_ASSIGN_OR_RETURN(Token token, ParseToken(element));
+    if (token.special && !token.content.empty()) added.special_.insert(token.content);
+    tokens.push_back(std::move(token));
+  }
+  for (const Token& token : tokens) added.Add(token, model);
+  added.Index(tokens, model, normalizer);
+  return added;
+}
+
+absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& json) {
+  Token token;
+  ATTUNE_ASSIGN_OR_RETURN(token.content, json.Field("content").AsString());
+  ATTUNE_ASSIGN_OR_RETURN(token.single_word, json.Field("single_word").AsBoolOr(false));
+  ATTUNE_ASSIGN_OR_RETURN(token.lstrip, json.Field("lstrip").AsBoolOr(false));
+  ATTUNE_ASSIGN_OR_RETURN(token.rstrip, json.Field("rstrip").AsBoolOr(false));
+  ATTUNE_ASSIGN_OR_RETURN(token.special, json.Field("special").AsBoolOr(false));
+  ATTUNE_ASSIGN_OR_RETURN(token.normalized, json.Field("normalized").AsBoolOr(!token.special));
+  return token;
+}
+
+void AddedTokens::Add(const Token& token, const Bpe& model) {
+  if (token.content.empty()) return;
+  const int32_t id = IdFor(token.content, model);
+  ids_[token.content] = id;
+  tokens_[id] = token;
+  id_end_ = std::max<int64_t>(id_end_, id + 1);
+}
+
+int32_t AddedTokens::IdFor(const std::string& content, const Bpe& model) const {
+  if (const auto known = ids_.find(content); known != ids_.end()) return known->second;
+  return model.IdOf(content).value_or(
+      static_cast<int32_t>(std::max<int64_t>(id_end_, model.token_count())));
+}
+
+// Special tokens come first, so that they win over others that look the same.
+void AddedTokens::Index(const std::vector<Token>& tokens, const Bpe& model,
+                        const Normalizer& normalizer) {
+  for (const bool special : {true, false}) {
+    for (const Token& token : tokens) {
+      if (special_.contains(token.content) != special || token.content.empty()) continue;
+      const int32_t id = ids_.at(token.content);
+      if (!token.normalized) {
+        raw_.Add(token.content, id);
+        continue;
+      }
+      NormalizedText text{token.content};
+      normalizer.Apply(&text);
+      normalized_.Add(text.text, id);
+    }
+  }
+}
+
+const std::string* AddedTokens::TokenOf(int32_t id) const {
+  const auto entry = tokens_.find(id);
+  return entry == tokens_.end() ? nullptr : &entry->second.content;
+}
+
+std::vector<AddedSpan> AddedTokens::Split(absl::string_view text,
+                                          const TokenMatcher& matcher) const {
+  std::vector<AddedSpan> spans;
+  size_t covered = 0;
+  for (const TokenMatcher::Match& match : matcher.FindAll(text)) {
+    const Token& token = tokens_.at(match.value);
+    if (token.single_word && IsPartOfWord(text, match.span)) continue;
+    TextSpan span = match.span;
+    if (token.lstrip) span.begin = SkipSpacesBefore(text, span.begin, covered);
+    if (token.rstrip) span.end = SkipSpacesBehind(text, span.end);
+    if (covered < span.begin) spans.push_back({{covered, span.begin}, kNotAdded});
+    spans.push_back({span, match.value});
+    covered = span.end;
+  }
+  if (covered < text.size()) spans.push_back({{covered, text.size()}, kNotAdded});
+  return spans;
+}
+
+}  // namespace attune

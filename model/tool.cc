@@ -1,0 +1,224 @@
+#include "model/tool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <sstream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/files.h"
+#include "common/rng.h"
+#include "common/status_macros.h"
+#include "model/generator.h"
+#include "model/policy.h"
+#include "model/tokenizer.h"
+#include "nlohmann/json.hpp"
+
+namespace attune {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Sequences decoded together: enough to fill the kernels' tiles, few enough to fit the caches.
+constexpr size_t kBatchSequences = 64;
+
+void WriteLine(const Json& line, std::ostream& out) {
+  out << line.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+absl::Status CheckWritten(std::ostream& out) {
+  out.flush();
+  return out ? absl::OkStatus() : absl::UnavailableError("cannot write the output");
+}
+
+// Calls take(object) for each line that is not blank.
+template <typename Take>
+absl::Status ForEachLine(std::istream& in, const std::string& source, const Take& take) {
+  std::string line;
+  for (int64_t number = 1; std::getline(in, line); ++number) {
+    if (absl::StripAsciiWhitespace(line).empty()) continue;
+    const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const absl::Status status = object.is_object()
+                                    ? take(object)
+                                    : absl::InvalidArgumentError("it is not a JSON object");
+    if (!status.ok()) {
+      return Annotate(status, absl::StrCat("cannot use line ", number, " of ", source));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> TextField(const Json& object, const char* name) {
+  const auto it = object.find(name);
+  if (it != object.end() && it->is_string()) return it->get<std::string>();
+  return absl::InvalidArgumentError(absl::StrCat("it has no \"", name, "\" of type string"));
+}
+
+absl::StatusOr<std::vector<int32_t>> IdsField(const Json& object, const char* name) {
+  std::vector<int32_t> ids;
+  const auto it = object.find(name);
+  bool valid = it != object.end() && it->is_array();
+  for (size_t i = 0; valid && i < it->size(); ++i) {
+    const Json& id = (*it)[i];
+    valid = id.is_number_unsigned() && id <= std::numeric_limits<int32_t>::max();
+    if (valid) ids.push_back(id.get<int32_t>());
+  }
+  if (valid) return ids;
+  return absl::InvalidArgumentError(absl::StrCat("it has no \"", name, "\" that lists token ids"));
+}
+
+struct Model {
+  std::shared_ptr<const Policy> policy;
+  std::unique_ptr<const Tokenizer> tokenizer;
+};
+
+absl::StatusOr<Model> LoadModel(const std::string& directory) {
+  Model model;
+  ATTUNE_ASSIGN_OR_RETURN(model.policy, Policy::Load(directory));
+  ATTUNE_ASSIGN_OR_RETURN(model.tokenizer, Tokenizer::Load(directory));
+  return model;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadPrompts(const GenerateCommand& command) {
+  std::vector<std::string> prompts;
+  if (command.prompts_file.empty()) {
+    prompts.push_back(command.prompt);
+    return prompts;
+  }
+  ATTUNE_ASSIGN_OR_RETURN(std::string bytes, ReadFile(command.prompts_file));
+  std::istringstream lines(std::move(bytes));
+  ATTUNE_RETURN_IF_ERROR(
+      ForEachLine(lines, command.prompts_file, [&](const Json& object) -> absl::Status {
+        ATTUNE_ASSIGN_OR_RETURN(prompts.emplace_back(), TextField(object, "prompt"));
+        return absl::OkStatus();
+      }));
+  return prompts;
+}
+
+using Responses = std::vector<std::vector<Generation>>;
+
+// Batches of requests on all processors.
+absl::StatusOr<Responses> GenerateAll(const Policy& policy,
+                                      const std::vector<GenerationRequest>& requests,
+                                      const SamplingOptions& options) {
+  if (requests.empty()) return Responses();
+  const size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  const size_t samples = std::max<size_t>(1, requests[0].sample_keys.size());
+  const size_t even = (requests.size() + threads - 1) / threads;
+  const size_t batch = std::clamp<size_t>(even, 1, std::max<size_t>(1, kBatchSequences / samples));
+  const size_t batches = (requests.size() + batch - 1) / batch;
+  std::vector<absl::StatusOr<Responses>> results(batches);
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < batches; i = next++) {
+      results[i] =
+          Generate(policy, absl::MakeConstSpan(requests).subspan(i * batch, batch), options);
+    }
+  };
+  std::vector<std::thread> workers;
+  for (size_t i = 1; i < std::min(threads, batches); ++i) workers.emplace_back(work);
+  work();
+  for (std::thread& worker : workers) worker.join();
+  Responses all;
+  for (absl::StatusOr<Responses>& result : results) {
+    ATTUNE_RETURN_IF_ERROR(result.status());
+    std::move(result->begin(), result->end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+void WriteText(const Model& model, const std::vector<int32_t>& prompt_ids,
+               const std::vector<Generation>& generations, std::ostream& out) {
+  for (size_t i = 0; i < generations.size(); ++i) {
+    std::vector<int32_t> ids = prompt_ids;
+    ids.insert(ids.end(), generations[i].token_ids.begin(), generations[i].token_ids.end());
+    if (i > 0) out << "\n";
+    out << model.tokenizer->Decode(ids, /*skip_special_tokens=*/true) << "\n";
+  }
+}
+
+void WriteJson(const Model& model, const std::string& prompt,
+               const std::vector<Generation>& generations, std::ostream& out) {
+  for (const Generation& generation : generations) {
+    const bool stopped = generation.stop_reason == StopReason::kEndOfSequence;
+    WriteLine({{"prompt", prompt},
+               {"text", model.tokenizer->Decode(generation.token_ids, true)},
+               {"ids", generation.token_ids},
+               {"logps", generation.logps},
+               {"finish_reason", stopped ? "stop" : "length"}},
+              out);
+  }
+}
+
+absl::StatusOr<std::vector<float>> LogprobsOfLine(const Model& model, const Json& line) {
+  if (line.contains("prompt_ids") || line.contains("completion_ids")) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, IdsField(line, "prompt_ids"));
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> completion,
+                            IdsField(line, "completion_ids"));
+    return CompletionLogProbs(*model.policy, prompt, completion);
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::string prompt, TextField(line, "prompt"));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string completion, TextField(line, "completion"));
+  const std::vector<int32_t> prompt_ids = model.tokenizer->Encode(prompt, true);
+  return CompletionLogProbs(*model.policy, prompt_ids,
+                            EncodeCompletion(*model.tokenizer, prompt, prompt_ids, completion));
+}
+
+}  // namespace
+
+absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
+  ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(command.sampling));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> prompts, ReadPrompts(command));
+  ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(command.model));
+  std::vector<GenerationRequest> requests(prompts.size());
+  for (uint64_t i = 0; i < prompts.size(); ++i) {
+    requests[i].prompt_ids = model.tokenizer->Encode(prompts[i], /*add_special_tokens=*/true);
+    const absl::Status status = CheckPrompt(*model.policy, requests[i].prompt_ids);
+    if (!status.ok()) return Annotate(status, absl::StrCat("cannot answer prompt ", i + 1));
+    for (uint64_t sample = 0; sample < static_cast<uint64_t>(command.num_generations); ++sample) {
+      requests[i].sample_keys.push_back(CounterRng({command.seed, i, sample}).key());
+    }
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const Responses responses,
+                          GenerateAll(*model.policy, requests, command.sampling));
+  const bool text = command.prompts_file.empty() && !command.json;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (text) {
+      WriteText(model, requests[i].prompt_ids, responses[i], out);
+    } else {
+      WriteJson(model, prompts[i], responses[i], out);
+    }
+  }
+  return CheckWritten(out);
+}
+
+absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std::istream& in,
+                         std::ostream& out) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer,
+                          Tokenizer::Load(model));
+  return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
+    ATTUNE_ASSIGN_OR_RETURN(const std::string text, TextField(line, "text"));
+    const std::vector<int32_t> ids = tokenizer->Encode(text, add_special_tokens);
+    WriteLine({{"ids", ids}, {"decoded", tokenizer->Decode(ids, /*skip_special_tokens=*/true)}},
+              out);
+    return CheckWritten(out);
+  });
+}
+
+absl::Status RunLogprobs(const std::string& directory, std::istream& in, std::ostream& out) {
+  ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(directory));
+  return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps, LogprobsOfLine(model, line));
+    WriteLine({{"logps", logps}, {"sum", std::accumulate(logps.begin(), logps.end(), 0.0)}}, out);
+    return CheckWritten(out);
+  });
+}
+
+}  // namespace attune

@@ -1,0 +1,374 @@
+#include "coordinator/job_spec.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/coordinator/job_files.h"
+
+namespace attune {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+class JobSpecTest : public JobFilesFixture {
+ protected:
+  std::vector<std::string> Resolve() const {
+    return Lines(ResolveJobSpec(spec_, root_).violations);
+  }
+  // What is said about `spec_` after a change, which is then undone.
+  std::vector<std::string> ResolveWith(const std::function<void(v1::JobSpec&)>& change) {
+    v1::JobSpec changed = spec_;
+    change(changed);
+    return Lines(ResolveJobSpec(changed, root_).violations);
+  }
+};
+
+TEST_F(JobSpecTest, TheLeastThatIsNeededIsEnough) { EXPECT_THAT(Resolve(), IsEmpty()); }
+
+TEST_F(JobSpecTest, PathsBecomeAbsoluteUnderTheModelRoot) {
+  spec_.mutable_model()->set_path("./x/../model/");
+  const ResolvedJobSpec resolved = ResolveJobSpec(spec_, root_);
+  EXPECT_THAT(Lines(resolved.violations), IsEmpty());
+  EXPECT_EQ(resolved.spec.model().path(), Path("model"));
+  EXPECT_EQ(resolved.spec.dataset().path(), Path("prompts.jsonl"));
+  EXPECT_EQ(resolved.spec.oracle().path(), Path("lexicon.tsv"));
+}
+
+TEST_F(JobSpecTest, AbsolutePathsStay) {
+  spec_.mutable_model()->set_path(Path("model"));
+  const ResolvedJobSpec resolved = ResolveJobSpec(spec_, "/elsewhere");
+  EXPECT_EQ(resolved.spec.model().path(), Path("model"));
+}
+
+TEST_F(JobSpecTest, AResolvedSpecResolvesToItself) {
+  for (v1::OracleKind kind :
+       {v1::ORACLE_KIND_LEXICON, v1::ORACLE_KIND_LENGTH, v1::ORACLE_KIND_REGEX}) {
+    v1::OracleSpec& oracle = *spec_.mutable_oracle();
+    oracle.Clear();
+    oracle.set_kind(kind);
+    if (kind == v1::ORACLE_KIND_LEXICON) oracle.set_path("lexicon.tsv");
+    if (kind == v1::ORACLE_KIND_REGEX) oracle.set_pattern("a+");
+    const ResolvedJobSpec once = ResolveJobSpec(spec_, root_);
+    EXPECT_THAT(Lines(once.violations), IsEmpty());
+    const ResolvedJobSpec twice = ResolveJobSpec(once.spec, root_);
+    EXPECT_THAT(Lines(twice.violations), IsEmpty());
+    EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(once.spec, twice.spec));
+  }
+}
+
+TEST_F(JobSpecTest, AnEmptySpecSaysAllThatIsRequired) {
+  EXPECT_THAT(
+      Lines(ResolveJobSpec({}, root_).violations),
+      UnorderedElementsAre("model.path: is required: the directory of a Hugging Face model",
+                           "dataset.path: is required: a file of JSON lines",
+                           "oracle.kind: is required; must be one of lexicon, length, regex"));
+}
+
+TEST_F(JobSpecTest, AllProblemsAreToldAtOnce) {
+  spec_.set_name("Bad Name");
+  spec_.set_rounds(0);
+  spec_.mutable_training()->set_learning_rate(-3);
+  spec_.mutable_model()->set_path("nothing");
+  WritePrompts(5);
+  EXPECT_THAT(
+      Resolve(),
+      UnorderedElementsAre(
+          "name: is 'Bad Name'; must have 1 to 63 characters of a-z, 0-9 and '-', the first one a "
+          "letter",
+          "rounds: is 0; must be between 1 and 1000",
+          "training.learning_rate: is -3; must be above 0 and at most 1",
+          absl::StrCat("model.path: is ", Path("nothing"), "; there is no such directory"),
+          absl::StrCat("dataset.path: is ", Path("prompts.jsonl"),
+                       " with 5 prompts; must be more than evaluation.holdout_prompts, 64, which "
+                       "are never trained on")));
+}
+
+TEST_F(JobSpecTest, NamesAreShortAndPlain) {
+  for (const char* name : {"a", "a-1", "happier-stories"}) {
+    EXPECT_THAT(ResolveWith([&](v1::JobSpec& spec) { spec.set_name(name); }), IsEmpty()) << name;
+  }
+  for (const std::string name : {"1a", "-a", "a_b", "A", "a/b", "\xc3\xa9", "a "}) {
+    EXPECT_THAT(ResolveWith([&](v1::JobSpec& spec) { spec.set_name(name); }),
+                ElementsAre(HasSubstr("name: is")))
+        << name;
+  }
+  const auto with_length = [&](size_t size) {
+    return ResolveWith([&](v1::JobSpec& spec) { spec.set_name(std::string(size, 'a')); });
+  };
+  EXPECT_THAT(with_length(63), IsEmpty());
+  EXPECT_THAT(with_length(64), ElementsAre(HasSubstr("name: is")));
+}
+
+// A field with a range: values that are allowed, and values that are not.
+struct RangeCase {
+  const char* field;
+  const char* limits;
+  std::function<void(v1::JobSpec&, double)> set;
+  std::vector<double> good;
+  std::vector<double> bad;
+};
+
+std::vector<RangeCase> RangeCases() {
+  using S = v1::JobSpec&;
+  return {
+      {"rounds",
+       "between 1 and 1000",
+       [](S s, double x) { s.set_rounds(x); },
+       {1, 1000},
+       {0, 1001}},
+      {"prompts_per_round",
+       "between 1 and 1000000",
+       [](S s, double x) { s.set_prompts_per_round(x); },
+       {1, 1e6},
+       {0, 1000001}},
+      {"sampling.num_generations",
+       "between 2 and 64",
+       [](S s, double x) { s.mutable_sampling()->set_num_generations(x); },
+       {2, 64},
+       {0, 1, 65}},
+      {"sampling.temperature",
+       "between 0 and 10",
+       [](S s, double x) { s.mutable_sampling()->set_temperature(x); },
+       {0, 10},
+       {-0.1, 10.5}},
+      {"sampling.top_p",
+       "above 0 and at most 1",
+       [](S s, double x) { s.mutable_sampling()->set_top_p(x); },
+       {1e-9, 1},
+       {0, -1, 1.1}},
+      {"sampling.top_k",
+       "between 0 and 1000000",
+       [](S s, double x) { s.mutable_sampling()->set_top_k(x); },
+       {0, 1e6},
+       {1000001}},
+      {"sampling.max_new_tokens",
+       "between 1 and 32768",
+       [](S s, double x) { s.mutable_sampling()->set_max_new_tokens(x); },
+       {1, 32768},
+       {0, 32769}},
+      {"pairing.min_margin",
+       "between 0 and 1000000000",
+       [](S s, double x) { s.mutable_pairing()->set_min_margin(x); },
+       {0, 1e9},
+       {-1, 2e9}},
+      {"pairing.max_pairs_per_prompt",
+       "between 1 and 4096",
+       [](S s, double x) { s.mutable_pairing()->set_max_pairs_per_prompt(x); },
+       {1, 4096},
+       {0, 4097}},
+      {"objective.beta",
+       "above 0 and at most 1000",
+       [](S s, double x) { s.mutable_objective()->set_beta(x); },
+       {1e-9, 1000},
+       {0, 1000.5}},
+      {"objective.label_smoothing",
+       "at least 0 and below 0.5",
+       [](S s, double x) { s.mutable_objective()->set_label_smoothing(x); },
+       {0, 0.49},
+       {-0.1, 0.5}},
+      {"training.learning_rate",
+       "above 0 and at most 1",
+       [](S s, double x) { s.mutable_training()->set_learning_rate(x); },
+       {1e-12, 1},
+       {0, 1.5}},
+      {"training.per_device_train_batch_size",
+       "between 1 and 4096",
+       [](S s, double x) { s.mutable_training()->set_per_device_train_batch_size(x); },
+       {1, 4096},
+       {0, 4097}},
+      {"training.gradient_accumulation_steps",
+       "between 1 and 4096",
+       [](S s, double x) { s.mutable_training()->set_gradient_accumulation_steps(x); },
+       {1, 4096},
+       {0, 4097}},
+      {"training.num_train_epochs",
+       "between 1 and 100",
+       [](S s, double x) { s.mutable_training()->set_num_train_epochs(x); },
+       {1, 100},
+       {0, 101}},
+      {"training.max_grad_norm",
+       "between 0 and 1000000",
+       [](S s, double x) { s.mutable_training()->set_max_grad_norm(x); },
+       {0, 1e6},
+       {-1, 2e6}},
+      {"training.warmup_ratio",
+       "at least 0 and below 1",
+       [](S s, double x) { s.mutable_training()->set_warmup_ratio(x); },
+       {0, 0.99},
+       {-0.1, 1}},
+      {"training.weight_decay",
+       "between 0 and 1",
+       [](S s, double x) { s.mutable_training()->set_weight_decay(x); },
+       {0, 1},
+       {-0.1, 1.1}},
+      {"training.adam_beta1",
+       "at least 0 and below 1",
+       [](S s, double x) { s.mutable_training()->set_adam_beta1(x); },
+       {0, 0.99},
+       {-0.1, 1}},
+      {"training.adam_beta2",
+       "at least 0 and below 1",
+       [](S s, double x) { s.mutable_training()->set_adam_beta2(x); },
+       {0, 0.99},
+       {-0.1, 1}},
+      {"training.adam_epsilon",
+       "above 0 and at most 1",
+       [](S s, double x) { s.mutable_training()->set_adam_epsilon(x); },
+       {1e-12, 1},
+       {0, 1.1}},
+      {"checkpoint.save_total_limit",
+       "between 1 and 1000",
+       [](S s, double x) { s.mutable_checkpoint()->set_save_total_limit(x); },
+       {1, 1000},
+       {0, 1001}},
+      {"evaluation.holdout_prompts",
+       "between 0 and 100000",
+       [](S s, double x) { s.mutable_evaluation()->set_holdout_prompts(x); },
+       {0, 99},
+       {}},
+  };
+}
+
+TEST_F(JobSpecTest, RangesAreThoseOfTheProto) {
+  for (const RangeCase& c : RangeCases()) {
+    for (double value : c.good) {
+      EXPECT_THAT(ResolveWith([&](v1::JobSpec& spec) { c.set(spec, value); }), IsEmpty())
+          << c.field << " " << value;
+    }
+    for (double value : c.bad) {
+      EXPECT_THAT(
+          ResolveWith([&](v1::JobSpec& spec) { c.set(spec, value); }),
+          ElementsAre(absl::StrFormat("%s: is %.12g; must be %s", c.field, value, c.limits)));
+    }
+  }
+}
+
+TEST_F(JobSpecTest, HoldoutIsLimitedEvenForAHugeDataset) {
+  EXPECT_THAT(ResolveWith([](v1::JobSpec& spec) {
+                spec.mutable_evaluation()->set_holdout_prompts(100001);
+              }),
+              testing::Contains("evaluation.holdout_prompts: is 100001; must be between 0 and "
+                                "100000"));
+}
+
+TEST_F(JobSpecTest, NumbersAreFinite) {
+  const std::vector<std::function<void(v1::JobSpec&, double)>> doubles = [] {
+    std::vector<std::function<void(v1::JobSpec&, double)>> found;
+    for (const RangeCase& c : RangeCases()) {
+      v1::JobSpec probe;
+      c.set(probe, 0.5);  // the integers lose it
+      std::string text = probe.ShortDebugString();
+      if (text.find("0.5") != std::string::npos) found.push_back(c.set);
+    }
+    return found;
+  }();
+  EXPECT_EQ(doubles.size(), 12);
+  for (const auto& set : doubles) {
+    for (double value : {kNan, kInfinity, -kInfinity}) {
+      EXPECT_THAT(ResolveWith([&](v1::JobSpec& spec) { set(spec, value); }),
+                  ElementsAre(HasSubstr(absl::StrCat("is ", value, "; must be"))));
+    }
+  }
+}
+
+TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
+  EXPECT_THAT(
+      ResolveWith([](v1::JobSpec& spec) {
+        spec.set_algorithm(static_cast<v1::Algorithm>(99));
+        spec.mutable_oracle()->set_kind(static_cast<v1::OracleKind>(98));
+        spec.mutable_oracle()->clear_path();
+        spec.mutable_pairing()->set_strategy(static_cast<v1::PairingStrategy>(97));
+        spec.mutable_objective()->set_loss_type(static_cast<v1::LossType>(96));
+        spec.mutable_objective()->set_reference(static_cast<v1::Reference>(95));
+        spec.mutable_training()->set_lr_scheduler_type(static_cast<v1::LrSchedulerType>(-1));
+        spec.mutable_training()->set_precision(static_cast<v1::Precision>(93));
+      }),
+      UnorderedElementsAre(
+          "algorithm: is 99; must be one of dno, dno_prct, iterative_dpo, online_dpo",
+          "oracle.kind: is 98; must be one of lexicon, length, regex",
+          "pairing.strategy: is 97; must be one of best_worst, large_margin, win_rate, "
+          "all_pairs, max_random, random, online",
+          "objective.loss_type: is 96; must be one of sigmoid, dno",
+          "objective.reference: is 95; must be one of previous_round, initial, none",
+          "training.lr_scheduler_type: is -1; must be one of constant, linear, cosine",
+          "training.precision: is 93; must be one of fp32, bf16"));
+}
+
+TEST_F(JobSpecTest, WhatIsNotBuiltYetIsRefused) {
+  EXPECT_THAT(ResolveWith([](v1::JobSpec& spec) {
+                spec.mutable_training()->set_precision(v1::PRECISION_BF16);
+                spec.mutable_training()->set_zero_stage(2);
+                spec.mutable_pipeline()->set_max_staleness(1);
+              }),
+              ElementsAre("training.zero_stage: is 2; not supported by this build; use 0 or 1",
+                          "training.precision: is bf16; not supported by this build; use fp32",
+                          "pipeline.max_staleness: is 1; not supported by this build; use 0"));
+}
+
+TEST_F(JobSpecTest, AnOracleHasTheFieldsOfItsKindOnly) {
+  const auto with = [&](v1::OracleKind kind) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      v1::OracleSpec& oracle = *spec.mutable_oracle();
+      oracle.set_kind(kind);
+      oracle.set_pattern("a");
+      oracle.set_target_length(3);
+    });
+  };
+  EXPECT_THAT(with(v1::ORACLE_KIND_LEXICON),
+              ElementsAre("oracle.pattern: is given, but only kind regex has it",
+                          "oracle.target_length: is given, but only kind length has it"));
+  EXPECT_THAT(with(v1::ORACLE_KIND_REGEX),
+              ElementsAre("oracle.path: is given, but only kind lexicon has it",
+                          "oracle.target_length: is given, but only kind length has it"));
+  EXPECT_THAT(with(v1::ORACLE_KIND_LENGTH),
+              ElementsAre("oracle.path: is given, but only kind lexicon has it",
+                          "oracle.pattern: is given, but only kind regex has it"));
+}
+
+TEST_F(JobSpecTest, AnOracleNeedsTheFieldOfItsKind) {
+  spec_.mutable_oracle()->clear_path();
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("oracle.path: is required for kind lexicon")));
+  spec_.mutable_oracle()->set_kind(v1::ORACLE_KIND_REGEX);
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("oracle.pattern: is required for kind regex")));
+  spec_.mutable_oracle()->set_kind(v1::ORACLE_KIND_LENGTH);
+  EXPECT_THAT(Resolve(), IsEmpty());
+  spec_.mutable_oracle()->set_target_length(32769);
+  EXPECT_THAT(Resolve(),
+              ElementsAre("oracle.target_length: is 32769; must be between 0 and 32768"));
+}
+
+TEST_F(JobSpecTest, SmoothingIsOfTheSigmoidLossAlone) {
+  spec_.mutable_objective()->set_label_smoothing(0.1);
+  EXPECT_THAT(Resolve(), IsEmpty());
+  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
+  EXPECT_THAT(Resolve(), ElementsAre("objective.label_smoothing: is 0.1; must be 0 unless "
+                                     "objective.loss_type is sigmoid"));
+  spec_.mutable_objective()->set_label_smoothing(0);
+  EXPECT_THAT(Resolve(), IsEmpty());
+}
+
+TEST_F(JobSpecTest, OnlineComparesTwo) {
+  spec_.set_algorithm(v1::ALGORITHM_ONLINE_DPO);
+  EXPECT_THAT(Resolve(), IsEmpty());
+  spec_.mutable_sampling()->set_num_generations(5);
+  EXPECT_THAT(Resolve(), ElementsAre("sampling.num_generations: is 5; must be 2 for "
+                                     "pairing.strategy online"));
+}
+
+}  // namespace
+}  // namespace attune

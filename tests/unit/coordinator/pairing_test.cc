@@ -1,0 +1,291 @@
+#include "coordinator/pairing.h"
+
+#include <cmath>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attune {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// A round under construction: each prompt has one candidate per score. Tokens differ unless asked.
+class PairingTest : public testing::Test {
+ protected:
+  PairingTest() {
+    spec_.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_ALL_PAIRS);
+    spec_.mutable_pairing()->set_min_margin(0);
+    spec_.mutable_pairing()->set_max_pairs_per_prompt(4096);
+    spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+  }
+
+  void AddPrompt(uint32_t index, const std::vector<double>& scores) {
+    v1::Prompt prompt;
+    prompt.set_index(index);
+    prompt.set_text(absl::StrCat("prompt ", index));
+    prompts_.push_back(prompt);
+    v1::Judgment judgment;
+    judgment.set_prompt_index(index);
+    judgment.set_oracle("test/1");
+    for (size_t i = 0; i < scores.size(); ++i) {
+      judgment.add_scores(scores[i]);
+      v1::Response response;
+      response.set_prompt_index(index);
+      response.set_sample(static_cast<uint32_t>(i));
+      response.add_prompt_token_ids(1);
+      response.add_token_ids(100 * index + static_cast<uint32_t>(i));
+      responses_.push_back(response);
+    }
+    judgments_.push_back(judgment);
+  }
+
+  void SetStrategy(v1::PairingStrategy strategy) {
+    spec_.mutable_pairing()->set_strategy(strategy);
+  }
+
+  PairingOutput Build(uint32_t round = 3, uint64_t seed = 42) const {
+    return BuildPairs({.job = "jobs/j",
+                       .round = round,
+                       .seed = seed,
+                       .spec = &spec_,
+                       .prompts = prompts_,
+                       .responses = responses_,
+                       .judgments = judgments_});
+  }
+
+  // "prompt: chosen sample > rejected sample", in order.
+  static std::vector<std::string> Lines(const PairingOutput& output) {
+    std::vector<std::string> lines;
+    for (const v1::Pair& pair : output.pairs) {
+      lines.push_back(absl::StrCat(pair.prompt_index(), ": ", pair.chosen().sample(), " > ",
+                                   pair.rejected().sample()));
+    }
+    return lines;
+  }
+  std::vector<std::string> BuildLines() const { return Lines(Build()); }
+
+  v1::JobSpec spec_;
+  std::vector<v1::Prompt> prompts_;
+  std::vector<v1::Response> responses_;
+  std::vector<v1::Judgment> judgments_;
+};
+
+std::string Counts(const v1::PairCounts& counts) {
+  return absl::StrCat("kept ", counts.kept(), " tie ", counts.tie(), " low_margin ",
+                      counts.low_margin(), " duplicate ", counts.duplicate(), " over_limit ",
+                      counts.over_limit(), " empty ", counts.empty());
+}
+
+TEST_F(PairingTest, BestWorstTakesTheFirstOfEqualExtremes) {
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
+  // Rewards and max_min pairs of RLHFlow's prepare_data; the prompt whose scores are equal is
+  // dropped there too.
+  AddPrompt(0, {0.1, 0.7, -0.3, 0.7});
+  AddPrompt(1, {2.0, 1.0, 1.5, -1.0});
+  AddPrompt(2, {0.5, 0.5, 0.5, 0.5});
+  AddPrompt(3, {1.0, 0.95, 0.2, 0.9});
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), ElementsAre("0: 1 > 2", "1: 0 > 3", "3: 0 > 2"));
+  EXPECT_EQ(Counts(output.counts), "kept 3 tie 1 low_margin 0 duplicate 0 over_limit 0 empty 0");
+}
+
+TEST_F(PairingTest, WinRateTakesTheExtremesOfTheMeanWinRate) {
+  SetStrategy(v1::PAIRING_STRATEGY_WIN_RATE);
+  AddPrompt(4, {1, 3, 3, 0});
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), ElementsAre("4: 1 > 3"));
+  EXPECT_DOUBLE_EQ(output.pairs[0].chosen_win_rate(), 2.5 / 3);
+  EXPECT_DOUBLE_EQ(output.pairs[0].rejected_win_rate(), 0);
+}
+
+TEST_F(PairingTest, AllPairsComeWidestFirstThenBySample) {
+  AddPrompt(0, {1, 4, 2, 2});
+  EXPECT_THAT(BuildLines(),
+              ElementsAre("0: 1 > 0", "0: 1 > 2", "0: 1 > 3", "0: 2 > 0", "0: 3 > 0"));
+  EXPECT_EQ(Counts(Build().counts), "kept 5 tie 1 low_margin 0 duplicate 0 over_limit 0 empty 0");
+}
+
+TEST_F(PairingTest, LargeMarginKeepsTheWidestThatReachTheMargin) {
+  SetStrategy(v1::PAIRING_STRATEGY_LARGE_MARGIN);
+  spec_.mutable_pairing()->set_min_margin(2);
+  spec_.mutable_pairing()->set_max_pairs_per_prompt(2);
+  AddPrompt(0, {0, 2, 3, 5});
+  AddPrompt(1, {0, 1.5, 1, 0.5});
+  const PairingOutput output = Build();
+  // The third that reaches the margin is over the limit; 2 counts as reaching it.
+  EXPECT_THAT(Lines(output), ElementsAre("0: 3 > 0", "0: 2 > 0"));
+  EXPECT_EQ(Counts(output.counts), "kept 2 tie 0 low_margin 7 duplicate 0 over_limit 3 empty 0");
+}
+
+TEST_F(PairingTest, OnlineComparesTheFirstTwo) {
+  SetStrategy(v1::PAIRING_STRATEGY_ONLINE);
+  AddPrompt(0, {1, 2});
+  AddPrompt(1, {2, 1});
+  AddPrompt(2, {1, 1});
+  AddPrompt(3, {1, 2, 9});  // the gold response is no sample
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0", "1: 0 > 1", "3: 1 > 0"));
+}
+
+TEST_F(PairingTest, MaxRandomComparesTheBestWithEachOtherCandidateAsOften) {
+  SetStrategy(v1::PAIRING_STRATEGY_MAX_RANDOM);
+  for (uint32_t i = 0; i < 3000; ++i) AddPrompt(i, {1, 3, 0, 2});
+  std::map<uint32_t, int> rejected;
+  for (const v1::Pair& pair : Build().pairs) {
+    EXPECT_EQ(pair.chosen().sample(), 1);
+    ++rejected[pair.rejected().sample()];
+  }
+  ASSERT_THAT(rejected, testing::SizeIs(3));
+  // 1000 each; five standard deviations (26) of slack.
+  for (const auto& [sample, count] : rejected) EXPECT_NEAR(count, 1000, 130) << sample;
+}
+
+TEST_F(PairingTest, RandomTakesEachPairAsOften) {
+  SetStrategy(v1::PAIRING_STRATEGY_RANDOM);
+  for (uint32_t i = 0; i < 3000; ++i) AddPrompt(i, {1, 3, 2});
+  std::map<std::pair<uint32_t, uint32_t>, int> drawn;
+  for (const v1::Pair& pair : Build().pairs) {
+    ++drawn[{pair.chosen().sample(), pair.rejected().sample()}];
+  }
+  ASSERT_THAT(drawn, testing::SizeIs(3));
+  for (const auto& [pair, count] : drawn) EXPECT_NEAR(count, 1000, 130);
+}
+
+TEST_F(PairingTest, RandomDrawsDependOnSeedRoundAndPromptAlone) {
+  SetStrategy(v1::PAIRING_STRATEGY_RANDOM);
+  for (uint32_t i = 0; i < 50; ++i) AddPrompt(i, {1, 2, 3, 4, 5});
+  const PairingOutput output = Build();
+  EXPECT_EQ(Lines(output), Lines(Build()));
+  EXPECT_NE(Lines(output), Lines(Build(/*round=*/4)));
+  EXPECT_NE(Lines(output), Lines(Build(/*round=*/3, /*seed=*/43)));
+  // A prompt alone gives the pair that it gives among others.
+  const std::string line = Lines(output)[49];
+  prompts_ = {prompts_.back()};
+  judgments_ = {judgments_.back()};
+  responses_.erase(responses_.begin(), responses_.end() - 5);
+  EXPECT_THAT(BuildLines(), ElementsAre(line));
+}
+
+TEST_F(PairingTest, TheSameTokensAreADuplicate) {
+  AddPrompt(0, {1, 1, 2});
+  responses_[1].set_token_ids(0, responses_[0].token_ids(0));
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 2 > 0", "0: 2 > 1"));
+  EXPECT_EQ(Counts(Build().counts), "kept 2 tie 0 low_margin 0 duplicate 1 over_limit 0 empty 0");
+}
+
+TEST_F(PairingTest, AResponseWithoutTokensMakesNoPair) {
+  AddPrompt(0, {1, 2, 3});
+  responses_[2].clear_token_ids();
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0"));
+  EXPECT_EQ(Counts(Build().counts), "kept 1 tie 0 low_margin 0 duplicate 0 over_limit 0 empty 2");
+}
+
+TEST_F(PairingTest, FewerThanTwoCandidatesMakeNoPair) {
+  AddPrompt(0, {});
+  AddPrompt(1, {1});
+  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_ONLINE;
+       ++strategy) {
+    SetStrategy(static_cast<v1::PairingStrategy>(strategy));
+    EXPECT_THAT(BuildLines(), IsEmpty());
+  }
+}
+
+TEST_F(PairingTest, MarginsApplyToEveryStrategy) {
+  spec_.mutable_pairing()->set_min_margin(10);
+  AddPrompt(0, {1, 2});
+  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_ONLINE;
+       ++strategy) {
+    SetStrategy(static_cast<v1::PairingStrategy>(strategy));
+    EXPECT_EQ(Counts(Build().counts), "kept 0 tie 0 low_margin 1 duplicate 0 over_limit 0 empty 0");
+  }
+}
+
+TEST_F(PairingTest, TargetsAreHardExceptForDno) {
+  AddPrompt(0, {1, 3, 2});
+  for (const v1::Pair& pair : Build().pairs) EXPECT_EQ(pair.target(), 1.0);
+  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
+  const PairingOutput output = Build();
+  ASSERT_THAT(Lines(output), ElementsAre("0: 1 > 0", "0: 1 > 2", "0: 2 > 0"));
+  EXPECT_DOUBLE_EQ(output.pairs[0].target(), 1 / (1 + std::exp(-1.0)));  // win rates 1 and 0
+  EXPECT_DOUBLE_EQ(output.pairs[1].target(), 1 / (1 + std::exp(-0.5)));  // 1 and 1/2
+  EXPECT_DOUBLE_EQ(output.pairs[2].target(), 1 / (1 + std::exp(-0.5)));  // 1/2 and 0
+}
+
+TEST_F(PairingTest, APairCarriesItsProvenance) {
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
+  AddPrompt(7, {1, 2});
+  AddPrompt(5, {4, 3});
+  const PairingOutput output = Build();
+  ASSERT_EQ(output.pairs.size(), 2);
+  const v1::Pair& pair = output.pairs[1];
+  EXPECT_EQ(pair.name(), "jobs/j/rounds/3/pairs/1");
+  EXPECT_EQ(pair.round(), 3);
+  EXPECT_EQ(pair.index(), 1);
+  EXPECT_EQ(pair.prompt_index(), 5);
+  EXPECT_EQ(pair.prompt(), "prompt 5");
+  EXPECT_EQ(pair.chosen().sample(), 0);
+  EXPECT_EQ(pair.chosen_score(), 4);
+  EXPECT_EQ(pair.rejected_score(), 3);
+  EXPECT_EQ(pair.oracle(), "test/1");
+}
+
+TEST_F(PairingTest, DigestIsOfWhatIsTrainedAndNotOfNames) {
+  AddPrompt(0, {1, 3, 2});
+  const PairingOutput before = Build();
+  const PairingOutput renamed = BuildPairs({.job = "jobs/other",
+                                            .round = 3,
+                                            .seed = 42,
+                                            .spec = &spec_,
+                                            .prompts = prompts_,
+                                            .responses = responses_,
+                                            .judgments = judgments_});
+  EXPECT_EQ(renamed.digest, before.digest);
+  EXPECT_NE(renamed.pairs[0].name(), before.pairs[0].name());
+  EXPECT_NE(Build(/*round=*/4).digest, before.digest);
+  responses_[0].set_token_ids(0, 12345);
+  const std::string other_tokens = Build().digest;
+  EXPECT_NE(other_tokens, before.digest);
+  judgments_[0].set_scores(1, 3.5);
+  EXPECT_NE(Build().digest, other_tokens);
+}
+
+// Reports carry these digests: they never change for the same pairs.
+TEST_F(PairingTest, DigestsAreForEver) {
+  AddPrompt(0, {1, 3, 2});
+  EXPECT_EQ(Build().digest, "e0340c8f287bab9c0f3fb9afb07e06ede6bc42642aa92b1ba9a18f33e95338ab");
+}
+
+// Rosset et al. 2024, section 4: positives have grade 5 or more; the margin is 2, or 1 when the
+// positive is a student sample. Those pairs are among the pairs of margin 1, with the teacher's
+// response a candidate like any other (last here).
+TEST_F(PairingTest, LargeMarginContainsThePairsOfTheDnoPaper) {
+  SetStrategy(v1::PAIRING_STRATEGY_LARGE_MARGIN);
+  spec_.mutable_pairing()->set_min_margin(1);
+  AddPrompt(0, {5, 3, 6, 1, 4, 5});
+  AddPrompt(1, {2, 2, 3, 4, 1, 6});
+  AddPrompt(2, {4, 4, 3, 4, 4, 4});
+  AddPrompt(3, {6, 5, 5, 4, 5, 5});
+  std::set<std::string> pairs;
+  for (const v1::Pair& pair : Build().pairs) {
+    const double margin = pair.chosen_score() - pair.rejected_score();
+    const bool teacher = pair.chosen().sample() == 5;
+    if (pair.chosen_score() < 5 || margin < (teacher ? 2 : 1)) continue;
+    pairs.insert(absl::StrCat(pair.prompt_index(), ":", pair.chosen().sample(), ">",
+                              pair.rejected().sample()));
+  }
+  EXPECT_EQ(absl::StrJoin(pairs, " "),
+            "0:0>1 0:0>3 0:0>4 0:2>0 0:2>1 0:2>3 0:2>4 0:2>5 0:5>1 0:5>3 "
+            "1:5>0 1:5>1 1:5>2 1:5>3 1:5>4 "
+            "3:0>1 3:0>2 3:0>3 3:0>4 3:0>5 3:1>3 3:2>3 3:4>3");
+}
+
+}  // namespace
+}  // namespace attune

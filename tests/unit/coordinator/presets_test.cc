@@ -1,0 +1,136 @@
+#include "coordinator/presets.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "gtest/gtest.h"
+
+namespace attune {
+namespace {
+
+std::string Text(const google::protobuf::Message& message) {
+  std::string text;
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetSingleLineMode(true);
+  printer.PrintToString(message, &text);
+  return text;
+}
+
+v1::JobSpec Resolve(const std::string& text) {
+  v1::JobSpec spec;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &spec));
+  return WithPresetAndDefaults(spec);
+}
+
+void ExpectBlocks(const v1::JobSpec& spec, const std::string& sampling, const std::string& pairing,
+                  const std::string& objective, const std::string& training) {
+  const std::string optimiser =
+      "weight_decay: 0 adam_beta1: 0.9 adam_beta2: 0.999 adam_epsilon: 1e-08 zero_stage: 1 "
+      "precision: PRECISION_FP32 ";
+  EXPECT_EQ(Text(spec.sampling()), sampling);
+  EXPECT_EQ(Text(spec.pairing()), pairing);
+  EXPECT_EQ(Text(spec.objective()), objective);
+  EXPECT_EQ(Text(spec.training()), training + optimiser);
+}
+
+TEST(PresetsTest, Dno) {
+  ExpectBlocks(
+      Resolve("algorithm: ALGORITHM_DNO"),
+      "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
+      "strategy: PAIRING_STRATEGY_ALL_PAIRS min_margin: 0 include_gold: false "
+      "max_pairs_per_prompt: 4096 ",
+      "loss_type: LOSS_TYPE_DNO beta: 0.1 label_smoothing: 0 reference: REFERENCE_PREVIOUS_ROUND ",
+      "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
+      "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE "
+      "warmup_ratio: 0.1 ");
+}
+
+TEST(PresetsTest, DnoPrct) {
+  ExpectBlocks(Resolve("algorithm: ALGORITHM_DNO_PRCT"),
+               "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
+               "strategy: PAIRING_STRATEGY_LARGE_MARGIN min_margin: 1 include_gold: false "
+               "max_pairs_per_prompt: 1 ",
+               "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
+               "reference: REFERENCE_PREVIOUS_ROUND ",
+               "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
+               "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE "
+               "warmup_ratio: 0.1 ");
+}
+
+TEST(PresetsTest, IterativeDpo) {
+  ExpectBlocks(
+      Resolve("algorithm: ALGORITHM_ITERATIVE_DPO"),
+      "num_generations: 8 temperature: 1 top_p: 1 top_k: 0 max_new_tokens: 128 ",
+      "strategy: PAIRING_STRATEGY_BEST_WORST min_margin: 0 include_gold: false "
+      "max_pairs_per_prompt: 4096 ",
+      "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
+      "reference: REFERENCE_PREVIOUS_ROUND ",
+      "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 16 "
+      "num_train_epochs: 2 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE "
+      "warmup_ratio: 0.1 ");
+}
+
+TEST(PresetsTest, OnlineDpo) {
+  ExpectBlocks(
+      Resolve("algorithm: ALGORITHM_ONLINE_DPO"),
+      "num_generations: 2 temperature: 0.9 top_p: 1 top_k: 0 max_new_tokens: 64 ",
+      "strategy: PAIRING_STRATEGY_ONLINE min_margin: 0 include_gold: false "
+      "max_pairs_per_prompt: 4096 ",
+      "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 reference: REFERENCE_INITIAL ",
+      "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 1 "
+      "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR "
+      "warmup_ratio: 0 ");
+}
+
+TEST(PresetsTest, NothingGivenIsDnoPrctWithTheDefaults) {
+  const v1::JobSpec spec = Resolve("");
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(
+      spec, Resolve("algorithm: ALGORITHM_DNO_PRCT")));
+  EXPECT_EQ(spec.name(), "job");
+  EXPECT_EQ(spec.rounds(), 3);
+  EXPECT_EQ(spec.prompts_per_round(), 256);
+  EXPECT_EQ(spec.seed(), 42);
+  EXPECT_EQ(spec.evaluation().holdout_prompts(), 64);
+  EXPECT_EQ(spec.checkpoint().save_total_limit(), 3);
+  EXPECT_TRUE(spec.pipeline().has_max_staleness());
+}
+
+TEST(PresetsTest, WhatIsGivenStays) {
+  const v1::JobSpec spec = Resolve(
+      "name: 'x' algorithm: ALGORITHM_ITERATIVE_DPO seed: 0 sampling { temperature: 0 top_k: 5 } "
+      "pairing { strategy: PAIRING_STRATEGY_LARGE_MARGIN } objective { reference: REFERENCE_NONE } "
+      "training { warmup_ratio: 0 max_grad_norm: 0 } evaluation { holdout_prompts: 0 }");
+  EXPECT_EQ(spec.name(), "x");
+  EXPECT_EQ(spec.seed(), 0);
+  EXPECT_EQ(spec.sampling().temperature(), 0);
+  EXPECT_EQ(spec.sampling().top_k(), 5);
+  EXPECT_EQ(spec.sampling().num_generations(), 8);
+  EXPECT_EQ(spec.objective().reference(), v1::REFERENCE_NONE);
+  EXPECT_EQ(spec.training().warmup_ratio(), 0);
+  EXPECT_EQ(spec.training().max_grad_norm(), 0);
+  EXPECT_EQ(spec.evaluation().holdout_prompts(), 0);
+  // The limit follows the strategy, wherever that came from.
+  EXPECT_EQ(spec.pairing().max_pairs_per_prompt(), 1);
+}
+
+TEST(PresetsTest, TargetLengthIsOfTheLengthOracleAlone) {
+  EXPECT_TRUE(Resolve("oracle { kind: ORACLE_KIND_LENGTH }").oracle().has_target_length());
+  EXPECT_FALSE(Resolve("oracle { kind: ORACLE_KIND_REGEX }").oracle().has_target_length());
+  EXPECT_FALSE(Resolve("").has_oracle());
+}
+
+TEST(PresetsTest, ResolvingTwiceChangesNothing) {
+  for (int algorithm = 0; algorithm <= v1::ALGORITHM_ONLINE_DPO; ++algorithm) {
+    const v1::JobSpec once =
+        Resolve(absl::StrCat("algorithm: ", algorithm, " oracle { kind: ORACLE_KIND_LENGTH }"));
+    EXPECT_TRUE(
+        google::protobuf::util::MessageDifferencer::Equals(once, WithPresetAndDefaults(once)));
+  }
+}
+
+}  // namespace
+}  // namespace attune

@@ -1,0 +1,163 @@
+#include "model/generator.h"
+
+#include <algorithm>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/files.h"
+#include "common/rng.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/model/tiny_model.h"
+
+namespace attune {
+namespace {
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+class GeneratorTest : public ::testing::Test {
+ protected:
+  // Prompts of different lengths, two samples each.
+  std::vector<GenerationRequest> Requests(uint64_t count) {
+    std::vector<GenerationRequest> requests;
+    for (uint64_t i = 0; i < count; ++i) {
+      GenerationRequest request;
+      for (uint64_t j = 0; j <= i % 7; ++j) {
+        request.prompt_ids.push_back(static_cast<int32_t>((13 * i + 5 * j + 1) % 101));
+      }
+      request.sample_keys = {CounterRng({i, 0}).key(), CounterRng({i, 1}).key()};
+      requests.push_back(request);
+    }
+    return requests;
+  }
+
+  const ModelConfig config_ = TinyConfig(false);
+  const std::shared_ptr<const Policy> policy_ =
+      Policy::Create(config_, TinyWeights(config_, 5)).value();
+};
+
+TEST_F(GeneratorTest, AResponseDoesNotDependOnItsBatch) {
+  const SamplingOptions options = {.temperature = 0.8, .top_p = 0.95, .max_new_tokens = 40};
+  std::vector<GenerationRequest> requests = Requests(17);
+  ASSERT_OK_AND_ASSIGN(const auto batch, Generate(*policy_, requests, options));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto alone, Generate(*policy_, {requests[i]}, options));
+    EXPECT_TRUE(batch[i] == alone[0]) << "prompt " << i;
+  }
+  std::reverse(requests.begin(), requests.end());
+  for (GenerationRequest& request : requests) std::swap(request.sample_keys[0],
+                                                        request.sample_keys[1]);
+  ASSERT_OK_AND_ASSIGN(const auto reversed, Generate(*policy_, requests, options));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_TRUE(batch[i][0] == reversed[16 - i][1]);
+    EXPECT_TRUE(batch[i][1] == reversed[16 - i][0]);
+  }
+}
+
+TEST_F(GeneratorTest, SamplesOfAPromptDiffer) {
+  ASSERT_OK_AND_ASSIGN(const auto result, Generate(*policy_, Requests(1), {}));
+  EXPECT_NE(result[0][0].token_ids, result[0][1].token_ids);
+}
+
+TEST_F(GeneratorTest, RecordedLogProbsAreThoseOfScoringBitForBit) {
+  const std::vector<GenerationRequest> requests = Requests(9);
+  ASSERT_OK_AND_ASSIGN(const auto results,
+                       Generate(*policy_, requests, {.temperature = 0.7, .top_k = 20}));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (const Generation& generation : results[i]) {
+      ASSERT_OK_AND_ASSIGN(
+          const std::vector<float> logps,
+          CompletionLogProbs(*policy_, requests[i].prompt_ids, generation.token_ids));
+      EXPECT_EQ(generation.logps, logps);
+    }
+  }
+}
+
+TEST_F(GeneratorTest, StopsAtTheEndOfSequenceOrTheLimit) {
+  int ended = 0;
+  ASSERT_OK_AND_ASSIGN(const auto results,
+                       Generate(*policy_, Requests(40), {.max_new_tokens = 30}));
+  for (const auto& generations : results) {
+    for (const Generation& generation : generations) {
+      const auto& ids = generation.token_ids;
+      EXPECT_EQ(0, std::count(ids.begin(), ids.end() - 1, 0));
+      const bool end = generation.stop_reason == StopReason::kEndOfSequence;
+      EXPECT_EQ(end, ids.back() == 0);
+      EXPECT_TRUE(end || ids.size() == 30);
+      ended += end;
+    }
+  }
+  EXPECT_GT(ended, 0);
+  EXPECT_LT(ended, 80);
+}
+
+TEST_F(GeneratorTest, StopsAtTheModelsLongestSequence) {
+  GenerationRequest request = {std::vector<int32_t>(60, 1), {1, 2, 3, 4, 5, 6, 7, 8}};
+  ASSERT_OK_AND_ASSIGN(const auto results, Generate(*policy_, {request}, {}));
+  size_t longest = 0;
+  for (const Generation& generation : results[0]) {
+    longest = std::max(longest, generation.token_ids.size());
+  }
+  EXPECT_EQ(4u, longest);  // 64 in all
+  request.prompt_ids.resize(64, 1);
+  EXPECT_THAT(Generate(*policy_, {request}, {}), StatusIs(kInvalid, "max_position_embeddings, 64"));
+}
+
+TEST_F(GeneratorTest, RefusesWhatItCannotAnswer) {
+  EXPECT_THAT(Generate(*policy_, {{{}, {1}}}, {}), StatusIs(kInvalid, "prompt 0: the prompt has"));
+  EXPECT_THAT(Generate(*policy_, {{{1}, {1}}, {{3, 101}, {1}}}, {}),
+              StatusIs(kInvalid, "prompt 1: token 1 of the prompt is 101"));
+  EXPECT_THAT(Generate(*policy_, {{{1}, {1}}}, {.top_p = 2}), StatusIs(kInvalid, "top_p is 2"));
+  EXPECT_THAT(CompletionLogProbs(*policy_, {1}, {-1}), StatusIs(kInvalid, "completion is -1"));
+  EXPECT_THAT(CompletionLogProbs(*policy_, {}, {1}), StatusIs(kInvalid, "no tokens"));
+}
+
+TEST_F(GeneratorTest, AnEmptyCompletionHasNoLogProbs) {
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> logps, CompletionLogProbs(*policy_, {1}, {}));
+  EXPECT_TRUE(logps.empty());
+}
+
+TEST_F(GeneratorTest, TellsWhenWeightsAreNotFinite) {
+  std::vector<float> weights = TinyWeights(config_, 5);
+  weights[weights.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+  const auto broken = Policy::Create(config_, weights).value();
+  EXPECT_THAT(Generate(*broken, Requests(2), {.top_p = 0.9}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "not finite"));
+}
+
+// 80 greedy tokens and every log-probability of 8 texts, computed by an independent implementation
+// in double precision (tests/data).
+TEST(Stories260kTest, AgreesWithTheReference) {
+  const std::string root = ATTUNE_SOURCE_DIR;
+  ASSERT_OK_AND_ASSIGN(const auto policy, Policy::Load(root + "/models/stories260k"));
+  ASSERT_OK_AND_ASSIGN(const std::string bytes,
+                       ReadFile(root + "/tests/data/stories260k_reference.json"));
+  const nlohmann::json reference = nlohmann::json::parse(bytes);
+  ASSERT_EQ(8u, reference["cases"].size());
+  for (const auto& one : reference["cases"]) {
+    const std::vector<int32_t> prompt = one["prompt_ids"];
+    const std::vector<int32_t> wanted = one["greedy_new_ids"];
+    ASSERT_OK_AND_ASSIGN(const auto results,
+                         Generate(*policy, {{prompt, {0}}},
+                                  {.temperature = 0, .max_new_tokens = 80}));
+    const std::vector<int32_t>& ids = results[0][0].token_ids;
+    // The reference goes on after an end of sequence.
+    ASSERT_LE(ids.size(), wanted.size());
+    EXPECT_EQ(std::vector<int32_t>(wanted.begin(), wanted.begin() + ids.size()), ids);
+    EXPECT_TRUE(ids.size() == 80 || results[0][0].stop_reason == StopReason::kEndOfSequence);
+
+    std::vector<int32_t> rest(prompt.begin() + 1, prompt.end());
+    rest.insert(rest.end(), wanted.begin(), wanted.end());
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> logps,
+                         CompletionLogProbs(*policy, {prompt[0]}, rest));
+    const std::vector<double> wanted_logps = one["logprobs_of_ids_1_to_end"];
+    ASSERT_EQ(wanted_logps.size(), logps.size());
+    for (size_t i = 0; i < logps.size(); ++i) EXPECT_NEAR(wanted_logps[i], logps[i], 1e-4);
+  }
+}
+
+}  // namespace
+}  // namespace attune

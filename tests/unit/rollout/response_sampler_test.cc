@@ -1,0 +1,267 @@
+#include "rollout/response_sampler.h"
+
+#include <atomic>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/rng.h"
+#include "gtest/gtest.h"
+#include "model/generator.h"
+#include "rpc/grpc_status.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/rollout/small_model.h"
+
+namespace attune {
+namespace {
+
+using absl::StatusCode;
+using testing::ElementsAre;
+
+bool Never() { return false; }
+
+template <typename Repeated>
+std::vector<int32_t> Ids(const Repeated& ids) {
+  return {ids.begin(), ids.end()};
+}
+
+template <typename Repeated>
+std::vector<float> Floats(const Repeated& values) {
+  return {values.begin(), values.end()};
+}
+
+class ResponseSamplerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const SmallModel initial = MakeSmallModel(1.0f);
+    const SmallModel trained = MakeSmallModel(1.05f);
+    auto policy = Policy::Create(trained.config, trained.weights);
+    auto initial_policy = Policy::Create(initial.config, initial.weights);
+    auto tokenizer = LoadTokenizer(kModelPath, initial.config.vocab_size);
+    ATTUNE_CHECK(policy.ok() && initial_policy.ok() && tokenizer.ok());
+    held_ = new HeldPolicies;
+    held_->policy = *policy;
+    held_->initial = *initial_policy;
+    held_->tokenizer = *std::move(tokenizer);
+    held_->version.set_round(3);
+    held_->version.set_digest(held_->policy->digest());
+  }
+  static void TearDownTestSuite() { delete held_; }
+
+  // A request for responses to `texts`, whose indices are 10, 11, ...
+  static v1::SampleRequest Request(const std::vector<std::string>& texts) {
+    v1::SampleRequest request;
+    *request.mutable_policy() = held_->version;
+    for (const std::string& text : texts) {
+      v1::Prompt& prompt = *request.add_prompts();
+      prompt.set_index(9 + request.prompts_size());
+      prompt.set_text(text);
+    }
+    v1::SamplingSpec& sampling = *request.mutable_sampling();
+    sampling.set_num_generations(3);
+    sampling.set_temperature(0.8);
+    sampling.set_top_p(0.9);
+    sampling.set_top_k(0);
+    sampling.set_max_new_tokens(24);
+    request.set_seed(42);
+    request.set_round(4);
+    return request;
+  }
+
+  static absl::StatusOr<v1::SampleResponse> Sample(const v1::SampleRequest& request,
+                                                   int threads = 2) {
+    return SampleResponses(*held_, request, threads, Never);
+  }
+
+  static std::vector<float> Score(const Policy& policy, const v1::Response& response) {
+    auto logps =
+        CompletionLogProbs(policy, Ids(response.prompt_token_ids()), Ids(response.token_ids()));
+    EXPECT_OK(logps);
+    return *std::move(logps);
+  }
+
+  static HeldPolicies* held_;
+};
+HeldPolicies* ResponseSamplerTest::held_ = nullptr;
+
+const std::vector<std::string>& Prompts() {
+  static const auto& prompts = *new std::vector<std::string>{
+      "Once upon a time, there was a little girl named Lily.", "", "The dog", "Tom and Sam went",
+      "One day a big bear found a small red ball in the park and he was very happy. He"};
+  return prompts;
+}
+
+TEST_F(ResponseSamplerTest, GivesTheSameResponsesForAnySplitAndAnyNumberOfThreads) {
+  v1::SampleRequest together = Request(Prompts());
+  together.set_with_initial_logps(true);
+  together.set_include_gold(true);
+  together.mutable_prompts(2)->set_gold(" barked at the cat.");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse expected, Sample(together, 1));
+  ASSERT_EQ(expected.responses_size(), 5 * 3 + 1);
+  for (int threads : {2, 3, 8}) {
+    ASSERT_OK_AND_ASSIGN(const v1::SampleResponse again, Sample(together, threads));
+    EXPECT_EQ(again.SerializeAsString(), expected.SerializeAsString()) << threads << " threads";
+  }
+  for (int part : {1, 2, 3}) {
+    v1::SampleResponse joined;
+    for (int begin = 0; begin < 5; begin += part) {
+      v1::SampleRequest request = together;
+      request.clear_prompts();
+      for (int i = begin; i < std::min(begin + part, 5); ++i) {
+        *request.add_prompts() = together.prompts(i);
+      }
+      ASSERT_OK_AND_ASSIGN(const v1::SampleResponse some, Sample(request));
+      joined.MergeFrom(some);
+    }
+    EXPECT_EQ(joined.SerializeAsString(), expected.SerializeAsString()) << "parts of " << part;
+  }
+}
+
+TEST_F(ResponseSamplerTest, RecordsExactlyTheLogProbabilitiesOfScoring) {
+  v1::SampleRequest request = Request(Prompts());
+  request.set_with_initial_logps(true);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  for (const v1::Response& response : sampled.responses()) {
+    EXPECT_EQ(Floats(response.logps()), Score(*held_->policy, response));
+    EXPECT_EQ(Floats(response.initial_logps()), Score(*held_->initial, response));
+    EXPECT_NE(Floats(response.initial_logps()), Floats(response.logps()));
+  }
+}
+
+TEST_F(ResponseSamplerTest, TakesTheRecordedLogProbabilitiesWhereThePolicyIsTheInitialOne) {
+  HeldPolicies start = *held_;
+  start.initial = start.policy;
+  v1::SampleRequest request = Request({"The dog"});
+  request.set_with_initial_logps(true);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, SampleResponses(start, request, 1, Never));
+  for (const v1::Response& response : sampled.responses()) {
+    EXPECT_EQ(Floats(response.initial_logps()), Floats(response.logps()));
+  }
+}
+
+TEST_F(ResponseSamplerTest, FillsEveryFieldInTheOrderAsked) {
+  v1::SampleRequest request = Request(Prompts());
+  request.mutable_prompts(0)->set_index(77);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 15);
+  std::set<std::string> texts;
+  for (int i = 0; i < 15; ++i) {
+    const v1::Response& response = sampled.responses(i);
+    const v1::Prompt& prompt = request.prompts(i / 3);
+    EXPECT_EQ(response.prompt_index(), prompt.index());
+    EXPECT_EQ(response.sample(), static_cast<uint32_t>(i % 3));
+    EXPECT_EQ(Ids(response.prompt_token_ids()), held_->tokenizer->Encode(prompt.text(), true));
+    EXPECT_EQ(response.prompt_token_ids(0), 1u);  // <s>
+    EXPECT_EQ(response.text(), held_->tokenizer->Decode(Ids(response.token_ids()), true));
+    EXPECT_EQ(response.logps_size(), response.token_ids_size());
+    EXPECT_EQ(response.sampling_logps_size(), response.token_ids_size());
+    EXPECT_EQ(response.initial_logps_size(), 0);
+    EXPECT_EQ(response.provenance(), v1::PROVENANCE_STUDENT);
+    EXPECT_EQ(response.policy().SerializeAsString(), held_->version.SerializeAsString());
+    EXPECT_EQ(response.seed(), CounterRng({42, 4, prompt.index(), response.sample()}).key());
+    EXPECT_NE(response.finish_reason(), v1::FINISH_REASON_UNSPECIFIED);
+    texts.insert(absl::StrCat(i / 3, response.text()));
+  }
+  EXPECT_GT(texts.size(), 10u);  // samples of a prompt differ
+}
+
+TEST_F(ResponseSamplerTest, DrawsAnewForEachSeedAndRound) {
+  v1::SampleRequest request = Request({"The dog"});
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse first, Sample(request));
+  request.set_seed(43);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse other_seed, Sample(request));
+  request.set_seed(42);
+  request.set_round(5);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse other_round, Sample(request));
+  EXPECT_NE(first.responses(0).text(), other_seed.responses(0).text());
+  EXPECT_NE(first.responses(0).text(), other_round.responses(0).text());
+}
+
+TEST_F(ResponseSamplerTest, ScoresTheGoldResponseAsLastCandidate) {
+  v1::SampleRequest request = Request({"Once upon a time", "The dog"});
+  request.mutable_prompts(1)->set_gold(" ran away.");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse without, Sample(request));
+  EXPECT_EQ(without.responses_size(), 6);
+  request.set_include_gold(true);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 7);  // the first prompt has no gold text
+  const v1::Response& gold = sampled.responses(6);
+  std::vector<int32_t> ids =
+      EncodeCompletion(*held_->tokenizer, "The dog", Ids(gold.prompt_token_ids()), " ran away.");
+  ids.push_back(2);  // the first of the model's end-of-sequence ids
+  EXPECT_EQ(Ids(gold.token_ids()), ids);
+  EXPECT_EQ(gold.text(), held_->tokenizer->Decode(ids, true));
+  EXPECT_EQ(gold.prompt_index(), 11u);
+  EXPECT_EQ(gold.sample(), 3u);
+  EXPECT_EQ(gold.provenance(), v1::PROVENANCE_GOLD);
+  EXPECT_EQ(gold.finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(Floats(gold.logps()), Score(*held_->policy, gold));
+  EXPECT_EQ(gold.sampling_logps_size(), 0);
+  EXPECT_EQ(gold.seed(), 0u);
+}
+
+TEST_F(ResponseSamplerTest, CutsTheGoldResponseToWhatASampleCouldHave) {
+  v1::SampleRequest request = Request({"The dog"});
+  request.set_include_gold(true);
+  request.mutable_prompts(0)->set_gold(" ran away and was never seen again.");
+  request.mutable_sampling()->set_max_new_tokens(4);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  const v1::Response& gold = sampled.responses(3);
+  EXPECT_EQ(gold.token_ids_size(), 4);
+  EXPECT_EQ(gold.finish_reason(), v1::FINISH_REASON_LENGTH);
+}
+
+TEST_F(ResponseSamplerTest, EndsAtTheContextOfTheModel) {
+  std::string text = "a";
+  while (held_->tokenizer->Encode(text, true).size() < 510) text += " a";
+  const auto prompt_tokens = static_cast<int>(held_->tokenizer->Encode(text, true).size());
+  v1::SampleRequest request = Request({text});
+  request.set_include_gold(true);
+  request.mutable_prompts(0)->set_gold(" a a a a a");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  for (const v1::Response& response : sampled.responses()) {
+    EXPECT_LE(response.token_ids_size(), 512 - prompt_tokens);
+  }
+  EXPECT_EQ(sampled.responses(3).token_ids_size(), 512 - prompt_tokens);
+}
+
+TEST_F(ResponseSamplerTest, RefusesAPromptThatLeavesNoRoom) {
+  std::string text = "a";
+  while (held_->tokenizer->Encode(text, true).size() < 512) text += " a";
+  EXPECT_THAT(
+      Sample(Request({"The dog", text})),
+      StatusIs(StatusCode::kInvalidArgument, "prompt 11 has 512 tokens; the model takes 1 to 511"));
+}
+
+TEST_F(ResponseSamplerTest, NamesEverySamplingFieldThatIsMissingOrOutOfRange) {
+  v1::SampleRequest request = Request({"The dog"});
+  request.mutable_sampling()->set_num_generations(65);
+  request.mutable_sampling()->clear_temperature();
+  request.mutable_sampling()->set_top_p(0);
+  request.mutable_sampling()->set_max_new_tokens(0);
+  std::vector<std::string> fields;
+  for (const FieldViolation& violation : FieldViolations(Sample(request).status())) {
+    fields.push_back(violation.field);
+  }
+  EXPECT_THAT(fields, ElementsAre("sampling.num_generations", "sampling.temperature",
+                                  "sampling.top_p", "sampling.max_new_tokens"));
+}
+
+TEST_F(ResponseSamplerTest, RefusesMorePromptsThanItsLimit) {
+  EXPECT_THAT(Sample(Request(std::vector<std::string>(1025, "a"))),
+              StatusIs(StatusCode::kInvalidArgument, "1025 prompts, the limit is 1024"));
+  EXPECT_THAT(Sample(Request({})), IsOk());
+}
+
+TEST_F(ResponseSamplerTest, StopsBetweenPromptsWhenTheCallerHasGone) {
+  std::atomic<int> asked = 0;
+  const auto after_two = [&] { return ++asked > 2; };
+  EXPECT_THAT(SampleResponses(*held_, Request(std::vector<std::string>(200, "a")), 2, after_two),
+              StatusIs(StatusCode::kCancelled, "the caller has gone"));
+  EXPECT_LE(asked, 4);
+}
+
+}  // namespace
+}  // namespace attune

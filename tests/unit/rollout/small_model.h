@@ -1,0 +1,48 @@
+// The shipped model, and a second policy of the same shape, for tests.
+#ifndef ATTUNE_TESTS_UNIT_ROLLOUT_SMALL_MODEL_H_
+#define ATTUNE_TESTS_UNIT_ROLLOUT_SMALL_MODEL_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "attune/v1/types.pb.h"
+#include "common/check.h"
+#include "model/model_config.h"
+#include "model/weights.h"
+
+namespace attune {
+
+inline const std::string kModelPath = ATTUNE_SOURCE_DIR "/models/stories260k";
+
+struct SmallModel {
+  ModelConfig config;
+  std::vector<float> weights;
+  std::string digest;
+};
+
+// The weights of kModelPath, each multiplied by `scale`: 1 is the model, anything else a policy
+// that differs from it.
+inline SmallModel MakeSmallModel(float scale) {
+  auto config = LoadModelConfig(kModelPath);
+  ATTUNE_CHECK(config.ok());
+  auto weights = LoadWeights(kModelPath, *config);
+  ATTUNE_CHECK(weights.ok());
+  for (float& weight : *weights) weight *= scale;
+  SmallModel model{*std::move(config), *std::move(weights), ""};
+  model.digest = WeightsDigest(WeightLayout(model.config), model.weights);
+  return model;
+}
+
+// Where a worker finds `model` as the policy of `round`: nowhere yet, but for round 0.
+inline v1::PolicySource SourceOf(const SmallModel& model, uint32_t round) {
+  v1::PolicySource source;
+  source.mutable_version()->set_round(round);
+  source.mutable_version()->set_digest(model.digest);
+  source.set_model_path(kModelPath);
+  return source;
+}
+
+}  // namespace attune
+
+#endif  // ATTUNE_TESTS_UNIT_ROLLOUT_SMALL_MODEL_H_

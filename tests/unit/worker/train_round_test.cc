@@ -1,0 +1,225 @@
+#include "worker/train_round.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/worker/reference_data.h"
+
+namespace attune {
+namespace {
+
+struct Outcome {
+  std::vector<float> weights;
+  std::vector<v1::StepMetrics> steps;
+};
+
+// The share of one rank: updates are cut into contiguous runs, as the coordinator does.
+std::vector<v1::TrainingPair> Share(const std::vector<v1::TrainingPair>& pairs, uint32_t batch,
+                                    int rank, int ranks) {
+  std::vector<v1::TrainingPair> mine;
+  for (size_t first = 0; first < pairs.size(); first += batch) {
+    const size_t size = std::min<size_t>(batch, pairs.size() - first);
+    const size_t run = (size + ranks - 1) / ranks;
+    for (size_t i = rank * run; i < std::min(size, (rank + 1) * run); ++i) {
+      mine.push_back(pairs[first + i]);
+      mine.back().set_update(static_cast<uint32_t>(first / batch));
+    }
+  }
+  return mine;
+}
+
+absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
+                                 const std::vector<v1::TrainingPair>& pairs, int ranks) {
+  Outcome outcome;
+  const uint32_t batch = request.training().per_device_train_batch_size() *
+                         request.training().gradient_accumulation_steps();
+  const absl::Status status = RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
+    const int rank = collective.rank();
+    TrainRoundHooks hooks;
+    hooks.stop = [] { return false; };
+    hooks.pairs_of_epoch = [&](uint32_t) { return Share(pairs, batch, rank, ranks); };
+    hooks.on_step = [&](const v1::StepMetrics& step) {
+      if (rank == 0) outcome.steps.push_back(step);
+    };
+    ATTUNE_ASSIGN_OR_RETURN(std::vector<float> weights,
+                            TrainRound(request, TestConfig(), TestWeights(), collective, 1, hooks));
+    if (rank == 0) outcome.weights = std::move(weights);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return outcome;
+}
+
+void ExpectRecordedRun(const nlohmann::json& run, const v1::TrainRoundRequest& request) {
+  ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(request, ReferencePairs(), 1));
+  ASSERT_EQ(outcome.steps.size(), run["trace"].size());
+  for (size_t i = 0; i < outcome.steps.size(); ++i) {
+    const nlohmann::json& expected = run["trace"][i];
+    const auto& actual = outcome.steps[i].values();
+    EXPECT_NEAR(actual.at("loss"), expected["loss"].get<double>(), 2e-5) << "step " << i;
+    EXPECT_NEAR(actual.at("rewards/margins"), expected["margin_mean"].get<double>(), 1e-4);
+    // Rewards of the first update are zero up to rounding; which is the higher is chance.
+    if (i > 0) {
+      EXPECT_EQ(actual.at("rewards/accuracies"), expected["accuracy"].get<double>());
+    }
+    const double norm = expected["grad_norm"];
+    EXPECT_NEAR(actual.at("grad_norm"), norm, 2e-4 * norm);
+  }
+  for (const TensorSpec& spec : WeightLayout(TestConfig())) {
+    double sum = 0, squares = 0;
+    for (int64_t i = spec.offset; i < spec.offset + spec.size; ++i) {
+      sum += outcome.weights[i];
+      squares += std::pow(outcome.weights[i], 2);
+    }
+    // Adam moves an element whose gradient is zero up to rounding by a whole step either way.
+    const nlohmann::json& final = run["final_param_sum_and_norm"][spec.name];
+    EXPECT_NEAR(sum, final[0].get<double>(), 5e-2) << spec.name;
+    EXPECT_NEAR(std::sqrt(squares), final[1].get<double>(), 1e-3) << spec.name;
+  }
+}
+
+TEST(TrainRoundTest, FollowsTheRecordedRunOfDpoWithAdamW) {
+  const nlohmann::json& run = ReferenceRuns()["runs"][1];
+  ASSERT_EQ(run["loss"], "sigmoid");
+  v1::TrainRoundRequest request = ReferenceRequest();
+  request.mutable_training()->set_num_train_epochs(static_cast<uint32_t>(run["trace"].size()));
+  ExpectRecordedRun(run, request);
+}
+
+TEST(TrainRoundTest, FollowsTheRecordedRunOfConservativeDpo) {
+  const nlohmann::json& run = ReferenceRuns()["runs"][2];
+  ASSERT_EQ(run["loss"], "cdpo_0.1");
+  v1::TrainRoundRequest request = ReferenceRequest();
+  request.mutable_objective()->set_label_smoothing(0.1);
+  request.mutable_training()->set_num_train_epochs(static_cast<uint32_t>(run["trace"].size()));
+  ExpectRecordedRun(run, request);
+}
+
+v1::TrainRoundRequest SixUpdates() {
+  v1::TrainRoundRequest request = ReferenceRequest();
+  request.set_pairs(4);
+  request.mutable_training()->set_per_device_train_batch_size(3);  // updates of 3 and 1 pairs
+  request.mutable_training()->set_num_train_epochs(3);
+  request.mutable_training()->set_max_grad_norm(1.0);
+  return request;
+}
+
+void ExpectSameLosses(const Outcome& a, const Outcome& b, double tolerance) {
+  ASSERT_EQ(a.steps.size(), b.steps.size());
+  for (size_t i = 0; i < a.steps.size(); ++i) {
+    for (const auto& [name, value] : a.steps[i].values()) {
+      if (name == "rewards/accuracies" && i == 0) continue;  // a tie up to rounding
+      EXPECT_NEAR(b.steps[i].values().at(name), value, tolerance * (1 + std::abs(value)))
+          << name << " of update " << i;
+    }
+  }
+}
+
+TEST(TrainRoundTest, MoreRanksChangeRoundingOnly) {
+  ASSERT_OK_AND_ASSIGN(const Outcome one, RunRound(SixUpdates(), ReferencePairs(), 1));
+  ASSERT_EQ(one.steps.size(), 6u);
+  for (int ranks : {2, 3}) {  // a rank of two, or two of three, has no pair in the short updates
+    ASSERT_OK_AND_ASSIGN(const Outcome many, RunRound(SixUpdates(), ReferencePairs(), ranks));
+    ExpectSameLosses(one, many, 1e-5);
+  }
+}
+
+TEST(TrainRoundTest, MicroBatchesChangeRoundingOnly) {
+  v1::TrainRoundRequest request = ReferenceRequest();
+  request.mutable_training()->set_num_train_epochs(4);
+  ASSERT_OK_AND_ASSIGN(const Outcome whole, RunRound(request, ReferencePairs(), 1));
+  request.mutable_training()->set_per_device_train_batch_size(1);
+  request.mutable_training()->set_gradient_accumulation_steps(4);
+  ASSERT_OK_AND_ASSIGN(const Outcome split, RunRound(request, ReferencePairs(), 1));
+  ExpectSameLosses(whole, split, 3e-6);
+}
+
+TEST(TrainRoundTest, IsTheSameBitForBitWhenRepeated) {
+  for (int ranks : {1, 2}) {
+    ASSERT_OK_AND_ASSIGN(const Outcome first, RunRound(SixUpdates(), ReferencePairs(), ranks));
+    ASSERT_OK_AND_ASSIGN(const Outcome second, RunRound(SixUpdates(), ReferencePairs(), ranks));
+    EXPECT_EQ(first.weights, second.weights);
+  }
+}
+
+TEST(TrainRoundTest, ReportsEpochsTokensAndTheGapToTheRolloutLogProbabilities) {
+  std::vector<v1::TrainingPair> pairs = ReferencePairs();
+  pairs[2].set_rejected_rollout_logp(pairs[2].rejected_rollout_logp() + 0.5);
+  ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(SixUpdates(), pairs, 2));
+  const auto& first = outcome.steps[0];
+  EXPECT_EQ(first.step(), 1u);
+  EXPECT_EQ(first.steps(), 6u);
+  EXPECT_NEAR(first.values().at("sampling/sampling_logp_difference/max"), 0.5, 1e-4);
+  EXPECT_FALSE(outcome.steps[1].values().contains("sampling/sampling_logp_difference/max"));
+  EXPECT_EQ(outcome.steps[2].values().at("epoch"), 1.5);
+  double tokens = 0;
+  for (const v1::TrainingPair& pair : pairs) {
+    tokens += 2 * pair.prompt_token_ids_size() + pair.chosen_token_ids_size() +
+              pair.rejected_token_ids_size();
+  }
+  EXPECT_EQ(outcome.steps[1].values().at("num_tokens"), tokens);
+  EXPECT_EQ(outcome.steps[5].values().at("num_tokens"), 3 * tokens);
+}
+
+TEST(TrainRoundTest, ALossThatIsNotFiniteFailsAllRanksAndNamesTheUpdate) {
+  std::vector<v1::TrainingPair> pairs = ReferencePairs();
+  pairs[3].set_chosen_reference_logp(std::numeric_limits<double>::quiet_NaN());
+  for (int ranks : {1, 2}) {
+    EXPECT_THAT(RunRound(SixUpdates(), pairs, ranks),
+                StatusIs(absl::StatusCode::kFailedPrecondition, "update 2 of 6: the loss is nan"));
+  }
+}
+
+TEST(TrainRoundTest, RefusesAWrongNumberOfPairs) {
+  std::vector<v1::TrainingPair> pairs = ReferencePairs();
+  pairs.pop_back();
+  EXPECT_THAT(RunRound(SixUpdates(), pairs, 2),
+              StatusIs(absl::StatusCode::kInternal, "3 pairs came to all ranks"));
+}
+
+// Runs two ranks with hooks of their own and returns what each got.
+std::vector<absl::Status> RunTwo(const std::function<void(int, TrainRoundHooks&)>& change) {
+  std::vector<absl::Status> statuses(2);
+  EXPECT_OK(RunLocalRanks(2, [&](Collective& collective) {
+    const int rank = collective.rank();
+    TrainRoundHooks hooks;
+    hooks.stop = [] { return false; };
+    hooks.pairs_of_epoch = [&](uint32_t) { return Share(ReferencePairs(), 3, rank, 2); };
+    hooks.on_step = [](const v1::StepMetrics&) {};
+    change(rank, hooks);
+    statuses[rank] =
+        TrainRound(SixUpdates(), TestConfig(), TestWeights(), collective, 1, hooks).status();
+    return absl::OkStatus();
+  }));
+  return statuses;
+}
+
+TEST(TrainRoundTest, AllRanksStopWhenOneIsToldTo) {
+  int updates = 0;
+  const std::vector<absl::Status> statuses = RunTwo([&](int rank, TrainRoundHooks& hooks) {
+    if (rank == 0) return;
+    hooks.on_step = [&](const v1::StepMetrics&) { ++updates; };
+    hooks.stop = [&] { return updates == 2; };
+  });
+  EXPECT_TRUE(absl::IsCancelled(statuses[0])) << statuses[0];
+  EXPECT_TRUE(absl::IsCancelled(statuses[1])) << statuses[1];
+  EXPECT_EQ(updates, 2);
+}
+
+TEST(TrainRoundTest, ARankThatFailsReportsWhyAndTheOthersAreAborted) {
+  const std::vector<absl::Status> statuses = RunTwo([&](int rank, TrainRoundHooks& hooks) {
+    if (rank == 0) return;
+    hooks.pairs_of_epoch = [](uint32_t epoch) -> absl::StatusOr<std::vector<v1::TrainingPair>> {
+      if (epoch == 1) return absl::InternalError("no pairs here");
+      return Share(ReferencePairs(), 3, 1, 2);
+    };
+  });
+  EXPECT_TRUE(absl::IsAborted(statuses[0])) << statuses[0];
+  EXPECT_THAT(statuses[1], StatusIs(absl::StatusCode::kInternal, "no pairs here"));
+}
+
+}  // namespace
+}  // namespace attune

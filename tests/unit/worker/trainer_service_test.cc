@@ -1,0 +1,230 @@
+// Whole rounds over gRPC: ranks in threads, each with its own servers, and a coordinator that only
+// gives pairs.
+#include "worker/trainer_service.h"
+
+#include <thread>
+
+#include "common/files.h"
+#include "nlohmann/json.hpp"
+#include "rpc/channel.h"
+#include "rpc/grpc_status.h"
+#include "rpc/server.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/worker/fake_pair_service.h"
+#include "tests/unit/worker/reference_data.h"
+
+namespace attune {
+namespace {
+
+using Events = std::vector<v1::TrainRoundEvent>;
+
+struct Answer {
+  absl::Status status;
+  Events events;
+};
+
+class TrainerServiceTest : public testing::Test {
+ protected:
+  void TearDown() override { EXPECT_OK(RemoveAll(directory_)); }
+
+  v1::TrainRoundRequest Request() const {
+    v1::TrainRoundRequest request = ReferenceRequest();
+    request.mutable_training()->set_per_device_train_batch_size(2);
+    request.mutable_training()->set_num_train_epochs(2);
+    request.mutable_input()->set_model_path(kModelPath);
+    request.mutable_input()->mutable_version()->set_digest(
+        WeightsDigest(WeightLayout(TestConfig()), TestWeights()));
+    request.set_output_path(JoinPath(directory_, "round-1"));
+    request.set_coordinator(coordinator_->address());
+    request.set_attempt("gang/1");
+    return request;
+  }
+
+  static Answer Call(const std::string& address, const v1::TrainRoundRequest& request,
+                     grpc::ClientContext* context,
+                     const std::function<void()>& on_event = [] {}) {
+    const auto stub = v1::TrainerService::NewStub(MakeChannel(address));
+    const auto stream = stub->TrainRound(context, request);
+    Answer answer;
+    v1::TrainRoundEvent event;
+    while (stream->Read(&event)) {
+      answer.events.push_back(event);
+      on_event();
+    }
+    answer.status = FromGrpcStatus(stream->Finish());
+    return answer;
+  }
+
+  static Answer Call(const std::string& address, const v1::TrainRoundRequest& request) {
+    grpc::ClientContext context;
+    SetDeadline(context, absl::Minutes(2));
+    return Call(address, request, &context);
+  }
+
+  static std::vector<Answer> CallAll(const std::vector<std::string>& addresses,
+                                     const v1::TrainRoundRequest& request) {
+    std::vector<Answer> answers(addresses.size());
+    std::vector<std::thread> threads;
+    for (size_t rank = 0; rank < addresses.size(); ++rank) {
+      threads.emplace_back([&, rank] { answers[rank] = Call(addresses[rank], request); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return answers;
+  }
+
+  // Serves `count` ranks while `body` runs with their addresses.
+  void WithRanks(int count, const std::function<void(const std::vector<std::string>&)>& body) {
+    std::vector<std::string> addresses(count);
+    EXPECT_OK(RunLocalRanks(count, [&](Collective& ranks) {
+      const auto metrics = Metrics::Create("", "trainer").value();
+      WeightServer weights(ranks.rank(), count, metrics.get());
+      TrainerServiceImpl trainer(&ranks, &weights, metrics.get(), /*threads=*/1);
+      const auto server = RpcServer::Start("127.0.0.1:0", {&trainer, &weights}).value();
+      addresses[ranks.rank()] = server->address();
+      EXPECT_OK(ranks.Barrier());
+      if (ranks.rank() == 0) body(addresses);
+      EXPECT_OK(ranks.Barrier());
+      return absl::OkStatus();
+    }));
+  }
+
+  std::vector<float> Fetch(const std::vector<std::string>& addresses,
+                           const v1::PolicyVersion& version) {
+    std::vector<float> weights;
+    for (const std::string& address : addresses) {
+      grpc::ClientContext context;
+      SetDeadline(context, absl::Seconds(30));
+      v1::FetchWeightsRequest request;
+      *request.mutable_policy() = version;
+      const auto stream =
+          v1::WeightService::NewStub(MakeChannel(address))->FetchWeights(&context, request);
+      v1::WeightChunk chunk;
+      while (stream->Read(&chunk)) {
+        weights.resize(chunk.total());
+        std::memcpy(weights.data() + chunk.offset(), chunk.values().data(), chunk.values().size());
+      }
+      EXPECT_OK(FromGrpcStatus(stream->Finish()));
+    }
+    return weights;
+  }
+
+  const std::string directory_ = MakeTemporaryDirectory("trainer-service").value();
+  FakePairService pairs_{ReferencePairs()};
+  const std::unique_ptr<RpcServer> coordinator_ =
+      RpcServer::Start("127.0.0.1:0", {&pairs_}).value();
+};
+
+TEST_F(TrainerServiceTest, TrainsSavesAndServesOneRoundOnTwoRanks) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    const std::vector<Answer> answers = CallAll(addresses, Request());
+    ASSERT_OK(answers[0].status);
+    ASSERT_OK(answers[1].status);
+    ASSERT_EQ(answers[0].events.size(), 5u);  // four updates and the outcome
+    ASSERT_EQ(answers[1].events.size(), 1u);
+    EXPECT_NEAR(answers[0].events[0].step().values().at("loss"), std::log(2.0), 1e-6);
+    EXPECT_LT(answers[0].events[3].step().values().at("loss"), 0.6);
+    const v1::TrainRoundResult& result = answers[0].events.back().result();
+    EXPECT_EQ(result.steps(), 4u);
+    EXPECT_EQ(result.policy().round(), 1u);
+    EXPECT_EQ(result.policy().digest(), answers[1].events[0].result().policy().digest());
+
+    const std::string path = Request().output_path();
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> saved, LoadWeights(path, TestConfig()));
+    EXPECT_EQ(WeightsDigest(WeightLayout(TestConfig()), saved), result.policy().digest());
+    EXPECT_EQ(Fetch(addresses, result.policy()), saved);
+    const auto manifest = nlohmann::json::parse(ReadFile(JoinPath(path, "attune.json")).value());
+    EXPECT_EQ(manifest["job"], "jobs/reference");
+    EXPECT_EQ(manifest["parent_digest"], Request().input().version().digest());
+    EXPECT_EQ(manifest["digest"], result.policy().digest());
+  });
+}
+
+TEST_F(TrainerServiceTest, ARepeatedAttemptReplacesTheCheckpointWithTheSameWeights) {
+  WithRanks(1, [&](const std::vector<std::string>& addresses) {
+    const Answer first = Call(addresses[0], Request());
+    ASSERT_OK(first.status);
+    ASSERT_OK(WriteFile(JoinPath(Request().output_path(), "left-over"), ""));
+    const Answer second = Call(addresses[0], Request());
+    ASSERT_OK(second.status);
+    EXPECT_EQ(first.events.back().result().policy().digest(),
+              second.events.back().result().policy().digest());
+    EXPECT_FALSE(FileExists(JoinPath(Request().output_path(), "left-over")));
+  });
+}
+
+TEST_F(TrainerServiceTest, TheNextRoundBeginsFromTheCheckpoint) {
+  WithRanks(1, [&](const std::vector<std::string>& addresses) {
+    const Answer first = Call(addresses[0], Request());
+    ASSERT_OK(first.status);
+    v1::TrainRoundRequest next = Request();
+    next.set_round(2);
+    next.mutable_input()->set_checkpoint_path(Request().output_path());
+    *next.mutable_input()->mutable_version() = first.events.back().result().policy();
+    next.set_output_path(JoinPath(directory_, "round-2"));
+    const Answer second = Call(addresses[0], next);
+    ASSERT_OK(second.status);
+    EXPECT_LT(second.events[0].step().values().at("loss"), 0.6);
+  });
+}
+
+TEST_F(TrainerServiceTest, RefusesWeightsThatAreNotTheInputPolicy) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_input()->mutable_version()->set_digest("another");
+    for (const Answer& answer : CallAll(addresses, request)) {
+      EXPECT_THAT(answer.status, StatusIs(absl::StatusCode::kDataLoss, "has another"));
+    }
+    EXPECT_FALSE(DirectoryExists(request.output_path()));
+  });
+}
+
+TEST_F(TrainerServiceTest, ALossThatIsNotFiniteSavesNothing) {
+  WithRanks(1, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_training()->set_learning_rate(1e30);
+    EXPECT_THAT(Call(addresses[0], request).status,
+                StatusIs(absl::StatusCode::kFailedPrecondition, "update 2 of 4"));
+    EXPECT_FALSE(DirectoryExists(request.output_path()));
+    EXPECT_OK(Call(addresses[0], Request()).status);
+  });
+}
+
+TEST_F(TrainerServiceTest, CancellingOneRankStopsAllAndTheGangTrainsAgain) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest endless = Request();
+    endless.mutable_training()->set_num_train_epochs(100'000);
+    grpc::ClientContext context;
+    Answer rank0;
+    std::thread caller([&] {
+      rank0 = Call(addresses[0], endless, &context, [&] { context.TryCancel(); });
+    });
+    const Answer rank1 = Call(addresses[1], endless);
+    caller.join();
+    EXPECT_TRUE(absl::IsCancelled(rank0.status)) << rank0.status;
+    EXPECT_TRUE(absl::IsCancelled(rank1.status)) << rank1.status;
+    for (const Answer& answer : CallAll(addresses, Request())) EXPECT_OK(answer.status);
+  });
+}
+
+TEST_F(TrainerServiceTest, AnAttemptThatReachedOneRankOnlyGivesWayToTheNext) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    grpc::ClientContext lost;
+    v1::TrainRoundRequest request = Request();
+    Answer stuck;
+    std::thread caller([&] { stuck = Call(addresses[1], request, &lost); });
+    request.set_attempt("gang/2");
+    std::vector<Answer> answers;
+    do {  // until the lost attempt has arrived before one of these
+      answers = CallAll(addresses, request);
+      for (const Answer& answer : answers) {
+        ASSERT_TRUE(answer.status.ok() || absl::IsCancelled(answer.status)) << answer.status;
+      }
+      lost.TryCancel();
+    } while (!answers[0].status.ok() || !answers[1].status.ok());
+    caller.join();
+    EXPECT_TRUE(absl::IsCancelled(stuck.status)) << stuck.status;
+  });
+}
+
+}  // namespace
+}  // namespace attune
