@@ -109,8 +109,11 @@ void SpecReader::ReadMap(const YAML::Node& map, const std::string& path, Message
       Refuse(entry.first, key_path, absl::StrCat("unknown key", DidYouMean(key, known)));
     } else if (!seen.insert(key).second) {
       Refuse(entry.first, key_path, "the key is given twice");
-    } else {
+    } else if (!entry.second.IsNull()) {
       ReadField(entry.second, key_path, *field, message);
+    } else if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) {
+      // A block whose lines are all commented out is a block left out; a lone key is a slip.
+      Refuse(entry.first, key_path, "has no value; write one or remove the key");
     }
   }
 }
@@ -119,10 +122,7 @@ void SpecReader::ReadField(const YAML::Node& value, const std::string& path,
                            const FieldDescriptor& field, Message& message) {
   ATTUNE_CHECK(!field.is_repeated());
   const bool is_block = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-  if (value.IsNull()) {
-    // A block whose lines are all commented out is a block left out; a lone key is a slip.
-    if (!is_block) Refuse(value, path, "has no value; write one or remove the key");
-  } else if (is_block && value.IsMap()) {
+  if (is_block && value.IsMap()) {
     ReadMap(value, path, *message.GetReflection()->MutableMessage(&message, &field));
   } else if (is_block) {
     Refuse(value, path, absl::StrCat("must be a map of keys, is ", Shown(value)));

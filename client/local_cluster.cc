@@ -65,8 +65,6 @@ ProcessSpec LocalCluster::MakeSpec(const std::string& name,
       {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
       // Containers often forbid the system call behind it, and then every message prints an error.
       {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"},
-      // mpirun gives ranks a second between SIGTERM and SIGKILL; ours leave in good order.
-      {"OMPI_MCA_odls_base_sigkill_timeout", "3"},
   };
   return spec;
 }
@@ -130,14 +128,13 @@ absl::Status LocalCluster::WaitForWorkers(
     const std::function<void(const std::string&)>& on_change) {
   const absl::Duration give_up = MonotonicTime() + timeout;
   JobClient client(coordinator_, stop);
-  std::string told;
   while (true) {
     ATTUNE_RETURN_IF_ERROR(status());
     const absl::StatusOr<std::vector<v1::WorkerInfo>> workers = client.ListWorkers();
     const Membership members = workers.ok() ? CountMembers(*workers) : Membership();
     const std::string now = Describe(members, options_);
-    if (now != told) on_change(now);
-    told = now;
+    if (now != told_) on_change(now);
+    told_ = now;
     if (members.IsComplete(trainer_ranks)) return absl::OkStatus();
     if (MonotonicTime() > give_up) {
       return absl::DeadlineExceededError(

@@ -74,6 +74,7 @@ class LocalCluster {
   const LocalClusterOptions options_;
   std::string coordinator_;
   std::string coordinator_metrics_;
+  std::string told_;  // what on_change of WaitForWorkers was told last
   Supervisor supervisor_;
 };
 

@@ -21,6 +21,7 @@ namespace {
 constexpr char kDescription[] =
     "Attune aligns language models with preferences, online: it samples, compares, pairs and\n"
     "trains in rounds. Begin with: attune run JOB.yaml";
+constexpr size_t kHelpColumn = 34;
 constexpr char kFooter[] =
     "Exit codes: 0 done, 1 failed, 2 bad usage or refused input, 130 stopped by Ctrl-C or SIGTERM.\n"
     "attune COMMAND --help tells more about a command.";
@@ -48,6 +49,7 @@ int Main(int argc, char** argv) {
   CLI::App app(kDescription, "attune");
   app.set_version_flag("--version", "attune 0.1.0");
   app.require_subcommand(1);
+  app.get_formatter()->column_width(kHelpColumn);
   app.footer(kFooter);
   CommandAction action;
   AddRunCommand(app, action);

@@ -69,7 +69,7 @@ std::string PhaseInWork(const v1::Progress& progress) {
 std::vector<std::string> PhaseDetails(const v1::RoundRecord& record) {
   switch (record.phase()) {
     case v1::ROUND_PHASE_PROMPTS:
-      return {absl::StrCat(WithThousands(record.prompt_indices_size()), " prompts")};
+      return {"chosen"};
     case v1::ROUND_PHASE_SAMPLED:
       return {absl::StrCat(WithThousands(record.responses()), " responses"),
               absl::StrCat(WithThousands(record.response_tokens()), " tokens")};

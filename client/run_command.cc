@@ -73,9 +73,11 @@ void AddRunCommand(CLI::App& app, CommandAction& action) {
   run->add_option("--out", flags->out, "Directory for all results; default ./attune-run-<name>")
       ->type_name("DIR");
   run->add_option("--rollout-workers", flags->rollout_workers, "Processes that sample")
-      ->type_name("N")->capture_default_str()->check(CLI::Range(1u, kProcessesMax, ""));
+      ->type_name("N")->capture_default_str()
+      ->check(CLI::Range(1u, kProcessesMax).description(""));
   run->add_option("--trainer-ranks", flags->trainer_ranks, "Processes that train together")
-      ->type_name("N")->capture_default_str()->check(CLI::Range(1u, kProcessesMax, ""));
+      ->type_name("N")->capture_default_str()
+      ->check(CLI::Range(1u, kProcessesMax).description(""));
   AddJsonFlag(*run, flags->json);
   run->footer(
       "Writes DIR/report.json and DIR/model (a Hugging Face directory); data and logs are in\n"

@@ -21,7 +21,7 @@ void AddServerFlags(CLI::App& command, ServerFlags& flags) {
       ->type_name("HOST:PORT")
       ->envname("ATTUNE_COORDINATOR")
       ->capture_default_str()
-      ->check(CLI::Validator(CheckHostPort, "", "HOST:PORT"));
+      ->check(CLI::Validator(CheckHostPort, ""));
   AddJsonFlag(command, flags.json);
 }
 

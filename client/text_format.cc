@@ -27,7 +27,7 @@ bool IsNumberColumn(const std::vector<std::vector<std::string>>& rows, size_t co
 
 std::string WithThousands(uint64_t number) {
   std::string digits = absl::StrCat(number);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
   return digits;
 }
 

@@ -92,14 +92,17 @@ void AddUpCommand(CLI::App& app, CommandAction& action) {
   auto flags = std::make_shared<UpFlags>();
   CLI::App* up = app.add_subcommand("up", "Start a local cluster and keep it running until Ctrl-C");
   up->add_option("--rollout-workers", flags->rollout_workers, "Processes that sample")
-      ->type_name("N")->capture_default_str()->check(CLI::Range(1u, kProcessesMax, ""));
+      ->type_name("N")->capture_default_str()
+      ->check(CLI::Range(1u, kProcessesMax).description(""));
   up->add_option("--trainer-ranks", flags->trainer_ranks, "Processes that train together")
-      ->type_name("N")->capture_default_str()->check(CLI::Range(1u, kProcessesMax, ""));
+      ->type_name("N")->capture_default_str()
+      ->check(CLI::Range(1u, kProcessesMax).description(""));
   up->add_option("--data-dir", flags->data_dir, "Data of the coordinator, and logs")
       ->type_name("DIR")->capture_default_str();
   up->add_option("--port", flags->port,
                  "Of the coordinator, its metrics are 2400 above; 0 picks free ones")
-      ->type_name("P")->capture_default_str()->check(CLI::Range(0u, kPortMax, ""));
+      ->type_name("P")->capture_default_str()
+      ->check(CLI::Range(0u, kPortMax).description(""));
   AddJsonFlag(*up, flags->json);
   up->footer(
       "A process that dies is started again. Jobs that are not finished go on the next time.\n"

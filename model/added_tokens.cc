@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "common/status_macros.h"
 #include "model/unicode.h"
@@ -39,18 +40,15 @@ absl::StatusOr<AddedTokens> AddedTokens::Parse(const TokenizerJson& json, const 
   AddedTokens added;
   if (json.IsMissing()) return added;
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> elements, json.Elements());
-  std::vector<Token> tokens;
   for (const TokenizerJson& element : elements) {
-    ATTUNE_ASSIGN_OR_RETURN(Token token, ParseToken(element));
-    if (token.special && !token.content.empty()) added.special_.insert(token.content);
-    tokens.push_back(std::move(token));
+    ATTUNE_ASSIGN_OR_RETURN(const Token token, ParseToken(element, normalizer));
+    if (!token.content.empty()) added.Add(token, model);
   }
-  for (const Token& token : tokens) added.Add(token, model);
-  added.Index(tokens, model, normalizer);
   return added;
 }
 
-absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& json) {
+absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& json,
+                                                            const Normalizer& normalizer) {
   Token token;
   ATTUNE_ASSIGN_OR_RETURN(token.content, json.Field("content").AsString());
   ATTUNE_ASSIGN_OR_RETURN(token.single_word, json.Field("single_word").AsBoolOr(false));
@@ -58,14 +56,18 @@ absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& 
   ATTUNE_ASSIGN_OR_RETURN(token.rstrip, json.Field("rstrip").AsBoolOr(false));
   ATTUNE_ASSIGN_OR_RETURN(token.special, json.Field("special").AsBoolOr(false));
   ATTUNE_ASSIGN_OR_RETURN(token.normalized, json.Field("normalized").AsBoolOr(!token.special));
+  NormalizedText sought{token.content};
+  if (token.normalized) normalizer.Apply(&sought);
+  token.sought = std::move(sought.text);
   return token;
 }
 
 void AddedTokens::Add(const Token& token, const Bpe& model) {
-  if (token.content.empty()) return;
   const int32_t id = IdFor(token.content, model);
   ids_[token.content] = id;
   tokens_[id] = token;
+  if (token.special) special_.insert(token.content);
+  (token.normalized ? normalized_ : raw_).Add(token.sought, id);
   id_end_ = std::max<int64_t>(id_end_, id + 1);
 }
 
@@ -75,27 +77,9 @@ int32_t AddedTokens::IdFor(const std::string& content, const Bpe& model) const {
       static_cast<int32_t>(std::max<int64_t>(id_end_, model.token_count())));
 }
 
-// Special tokens come first, so that they win over others that look the same.
-void AddedTokens::Index(const std::vector<Token>& tokens, const Bpe& model,
-                        const Normalizer& normalizer) {
-  for (const bool special : {true, false}) {
-    for (const Token& token : tokens) {
-      if (special_.contains(token.content) != special || token.content.empty()) continue;
-      const int32_t id = ids_.at(token.content);
-      if (!token.normalized) {
-        raw_.Add(token.content, id);
-        continue;
-      }
-      NormalizedText text{token.content};
-      normalizer.Apply(&text);
-      normalized_.Add(text.text, id);
-    }
-  }
-}
-
 const std::string* AddedTokens::TokenOf(int32_t id) const {
   const auto entry = tokens_.find(id);
-  return entry == tokens_.end() ? nullptr : &entry->second.content;
+  return entry == tokens_.end() ? nullptr : &entry->second.sought;
 }
 
 std::vector<AddedSpan> AddedTokens::Split(absl::string_view text,

@@ -43,25 +43,27 @@ class AddedTokens {
     return Split(text, normalized_);
   }
 
-  const std::string* TokenOf(int32_t id) const;  // null if there is none
+  // What the id decodes to, or null if it is none of these. As in the library, a token that is
+  // looked for after normalisation decodes to its normalised form, and is then not recognised as
+  // special if that form is another.
+  const std::string* TokenOf(int32_t id) const;
   bool IsSpecial(absl::string_view token) const { return special_.contains(token); }
   int64_t id_end() const { return id_end_; }  // largest id + 1; 0 if there are none
 
  private:
   struct Token {
     std::string content;
+    std::string sought;        // the content, normalised if it is looked for after normalisation
     bool single_word = false;  // not inside a longer word
     bool lstrip = false;       // takes the whitespace before it
     bool rstrip = false;       // takes the whitespace behind it
     bool normalized = false;
     bool special = false;
-
-    bool operator==(const Token&) const = default;
   };
 
-  [[nodiscard]] static absl::StatusOr<Token> ParseToken(const TokenizerJson& json);
+  [[nodiscard]] static absl::StatusOr<Token> ParseToken(const TokenizerJson& json,
+                                                        const Normalizer& normalizer);
   void Add(const Token& token, const Bpe& model);
-  void Index(const std::vector<Token>& tokens, const Bpe& model, const Normalizer& normalizer);
   int32_t IdFor(const std::string& content, const Bpe& model) const;
   std::vector<AddedSpan> Split(absl::string_view text, const TokenMatcher& matcher) const;
 

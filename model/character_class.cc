@@ -21,6 +21,8 @@ constexpr absl::string_view kAnyCharacter = R"([\x{0}-\x{10FFFF}])";
 // White_Space. PCRE2's own \s also takes U+180E.
 constexpr absl::string_view kSpace =
     R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
+// Ideographs assigned after PCRE2's Unicode version.
+constexpr char kNewerHan[] = R"(\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
 constexpr int kBracketDepthMax = 32;
 
 absl::Status SyntaxError(absl::string_view pattern, absl::string_view problem) {
@@ -294,6 +296,7 @@ absl::StatusOr<CharacterClass> ParseProperty(absl::string_view pattern, size_t* 
     const std::string category = absl::StrCat("\\p{", folded, "}");
     if (folded.size() > 2 && Pcre2Knows(script)) {
       items = script;
+      if (folded == "han") items += kNewerHan;
     } else if (Pcre2Knows(category)) {
       const std::string letters = absl::StrCat(
           std::string(1, absl::ascii_toupper(folded[0])), folded.substr(1));

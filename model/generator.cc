@@ -30,10 +30,10 @@ absl::Status CheckLength(const Policy& policy, size_t prompt_tokens, size_t comp
   const int64_t limit = policy.config().max_position_embeddings;
   if (prompt_tokens == 0) return absl::InvalidArgumentError("the prompt has no tokens");
   if (static_cast<int64_t>(prompt_tokens + completion_tokens) <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "a prompt of ", prompt_tokens, " tokens and ", completion_tokens,
-      completion_tokens == 1 ? " more" : " tokens of completion",
-      " exceed the model's max_position_embeddings, ", limit));
+  return absl::InvalidArgumentError(
+      absl::StrCat("a prompt of ", prompt_tokens, " tokens and ", completion_tokens,
+                   completion_tokens == 1 ? " more" : " tokens of completion",
+                   " exceed the model's max_position_embeddings, ", limit));
 }
 
 absl::Status NotFinite(const Policy& policy) {
@@ -45,8 +45,7 @@ absl::Status NotFinite(const Policy& policy) {
 // Runs `rows` in chunks and gives `take` the logits of each row that wants them, in order:
 // take(index of the row, logits) -> absl::Status.
 template <typename Take>
-absl::Status ForwardRows(const Policy& policy, absl::Span<const PolicyRow> rows,
-                         const Take& take) {
+absl::Status ForwardRows(const Policy& policy, absl::Span<const PolicyRow> rows, const Take& take) {
   const int64_t vocab = policy.config().vocab_size;
   for (size_t begin = 0; begin < rows.size(); begin += kForwardRowsMax) {
     const auto chunk = rows.subspan(begin, kForwardRowsMax);
@@ -111,9 +110,8 @@ absl::Status Decoder::Start(absl::Span<const GenerationRequest> requests,
   });
 }
 
-absl::Status Decoder::StartSamples(const GenerationRequest& request,
-                                   absl::Span<const float> logits, KvCache cache,
-                                   std::vector<Generation>* generations) {
+absl::Status Decoder::StartSamples(const GenerationRequest& request, absl::Span<const float> logits,
+                                   KvCache cache, std::vector<Generation>* generations) {
   generations->resize(request.sample_keys.size());
   for (size_t i = 0; i < request.sample_keys.size(); ++i) {
     Sequence sequence{CounterRng(request.sample_keys[i]), KvCache(),
@@ -206,12 +204,10 @@ absl::StatusOr<std::vector<float>> CompletionLogProbs(const Policy& policy,
     const int32_t token = i <= first ? prompt_ids[i] : completion_ids[i - first - 1];
     rows.push_back({&cache, static_cast<int64_t>(i), token, i >= first});
   }
-  ATTUNE_RETURN_IF_ERROR(
-      ForwardRows(policy, rows, [&](size_t i, absl::Span<const float> logits) {
-        logps.push_back(logits[completion_ids[i - first]] -
-                        LogSumExp(logits.data(), logits.size()));
-        return std::isfinite(logps.back()) ? absl::OkStatus() : NotFinite(policy);
-      }));
+  ATTUNE_RETURN_IF_ERROR(ForwardRows(policy, rows, [&](size_t i, absl::Span<const float> logits) {
+    logps.push_back(logits[completion_ids[i - first]] - LogSumExp(logits.data(), logits.size()));
+    return std::isfinite(logps.back()) ? absl::OkStatus() : NotFinite(policy);
+  }));
   return logps;
 }
 

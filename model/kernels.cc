@@ -45,10 +45,7 @@ PackedMatrix::PackedMatrix(const float* weight, int64_t n, int64_t k)
 
 // The angles are rounded to float as Hugging Face's are: models were trained with those.
 RopeTable::RopeTable(int64_t positions, int64_t head_dim, double theta)
-    : positions_(positions),
-      half_(head_dim / 2),
-      cos_(positions * half_),
-      sin_(positions * half_) {
+    : positions_(positions), half_(head_dim / 2), cos_(positions * half_), sin_(positions * half_) {
   for (int64_t d = 0; d < half_; ++d) {
     const float power = std::pow(theta, static_cast<double>(2 * d) / head_dim);
     const float frequency = 1.0f / power;

@@ -95,9 +95,9 @@ absl::Status ReadSizes(const Json& json, ModelConfig* config) {
   ATTUNE_RETURN_IF_ERROR(
       read("max_position_embeddings", kPositionsMax, 2048, &config->max_position_embeddings));
   if (config->num_heads % config->num_kv_heads != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "num_key_value_heads is ", config->num_kv_heads, "; it must divide num_attention_heads, ",
-        config->num_heads));
+    return absl::InvalidArgumentError(absl::StrCat("num_key_value_heads is ", config->num_kv_heads,
+                                                   "; it must divide num_attention_heads, ",
+                                                   config->num_heads));
   }
   if (config->head_dim % 2 != 0) {
     return absl::InvalidArgumentError(
@@ -114,8 +114,8 @@ absl::Status ReadRope(const Json& json, ModelConfig* config) {
     if (rope == nullptr) continue;
     if (!rope->is_object()) return Refuse(name, *rope, "it must be an object or null");
     for (const auto& [key, value] : rope->items()) {
-      const bool known = key == "rope_theta" ||
-                         ((key == "rope_type" || key == "type") && value == "default");
+      const bool known =
+          key == "rope_theta" || ((key == "rope_type" || key == "type") && value == "default");
       if (!known) return Refuse(name, *rope, "scaled rotary embeddings are not supported");
     }
     ATTUNE_RETURN_IF_ERROR(

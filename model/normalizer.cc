@@ -35,12 +35,18 @@ void ReplaceAll(const TextPattern& pattern, const std::string& content, Normaliz
   text->origin_bytes = new_origin;
 }
 
+bool IsContinuation(absl::string_view text, size_t offset) {
+  return offset < text.size() && (static_cast<unsigned char>(text[offset]) & 0xC0) == 0x80;
+}
+
 template <typename Transform>
 void TransformBoth(const Transform& transform, NormalizedText* text) {
   const absl::string_view origin = absl::string_view(text->text).substr(0, text->origin_bytes);
   const size_t new_origin = origin.empty() ? 0 : transform(origin).size();
   text->text = transform(absl::string_view(text->text));
+  // The first character may have been composed with the next one: take all of it.
   text->origin_bytes = std::min(new_origin, text->text.size());
+  while (IsContinuation(text->text, text->origin_bytes)) ++text->origin_bytes;
 }
 
 std::string WithoutMarks(absl::string_view text) {

@@ -38,8 +38,8 @@ absl::StatusOr<std::shared_ptr<const Policy>> Policy::Create(ModelConfig config,
                                                              absl::Span<const float> weights) {
   const int64_t count = WeightCount(WeightLayout(config));
   if (static_cast<int64_t>(weights.size()) != count) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot make a policy of ", weights.size(), " weights: its config has ", count));
+    return absl::InvalidArgumentError(absl::StrCat("cannot make a policy of ", weights.size(),
+                                                   " weights: its config has ", count));
   }
   return std::shared_ptr<const Policy>(new Policy(std::move(config), weights));
 }
@@ -136,8 +136,8 @@ void Policy::RunAttention(absl::Span<const PolicyRow> rows, int64_t index, Scrat
   for (int64_t i = 0; i < count; ++i) {
     const PolicyRow& row = rows[i];
     AttendRow(&s->q[i * q_width], row.cache->keys(index), row.cache->values(index),
-              row.position + 1, kv_width, config_.num_heads, config_.num_kv_heads,
-              config_.head_dim, s->scores.data(), &s->attended[i * q_width]);
+              row.position + 1, kv_width, config_.num_heads, config_.num_kv_heads, config_.head_dim,
+              s->scores.data(), &s->attended[i * q_width]);
   }
   MatMul(s->attended.data(), count, layer.o_proj, s->out.data());
   AddInto(s->out.data(), s->x.size(), s->x.data());

@@ -1,5 +1,6 @@
 #include "model/pre_tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -45,11 +46,15 @@ void Rewrite(const Write& write, TextPieces* pieces) {
     const absl::string_view text =
         absl::string_view(old.text).substr(piece.begin, piece.size());
     const bool is_origin = piece.begin < old.origin_bytes;
+    const size_t origin_bytes = is_origin ? old.origin_bytes - piece.begin : 0;
     piece.begin = pieces->whole.text.size();
     write(text, is_origin, &pieces->whole.text);
     piece.end = pieces->whole.text.size();
-    // Only the piece's begin matters from here on.
-    if (is_origin) pieces->whole.origin_bytes = piece.begin + 1;
+    if (is_origin) {
+      std::string origin;
+      write(text.substr(0, origin_bytes), true, &origin);
+      pieces->whole.origin_bytes = std::min(piece.begin + origin.size(), piece.end);
+    }
   }
 }
 

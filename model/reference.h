@@ -95,8 +95,8 @@ inline std::vector<Vector> Logits(const ModelConfig& config, absl::Span<const fl
   };
   std::vector<Vector> x;
   for (int32_t id : ids) {
-    const auto row = tensor("model.embed_tokens.weight")
-                         .subspan(id * config.hidden_size, config.hidden_size);
+    const auto row =
+        tensor("model.embed_tokens.weight").subspan(id * config.hidden_size, config.hidden_size);
     x.emplace_back(row.begin(), row.end());
   }
   for (int64_t i = 0; i < config.num_layers; ++i) {

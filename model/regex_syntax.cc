@@ -208,7 +208,7 @@ class Translator {
       EmitAtom(character);
       return absl::OkStatus();
     }
-    constexpr absl::string_view kSame = "tnrfaeAzZGRXKN0123456789k";
+    constexpr absl::string_view kSame = "tnrfaeAzZGRKN0123456789k";
     if (absl::ascii_isalnum(static_cast<unsigned char>(letter)) &&
         kSame.find(letter) == absl::string_view::npos) {
       return Unsupported(absl::StrCat("\\", character));

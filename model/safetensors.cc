@@ -31,8 +31,8 @@ absl::StatusOr<Json> ParseHeader(const std::string& bytes) {
   std::string repeated;
   bool too_deep = false;
   const auto filter = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    const bool opens = event == Json::parse_event_t::object_start ||
-                       event == Json::parse_event_t::array_start;
+    const bool opens =
+        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
     if (opens && depth > 2) too_deep = true;
     if (event == Json::parse_event_t::key && depth == 1) {
       const std::string& name = parsed.get_ref<const std::string&>();
@@ -95,10 +95,9 @@ absl::StatusOr<Extent> ParseOffsets(const Json& entry, uint64_t data_bytes,
   int64_t bytes;
   if (__builtin_mul_overflow(tensor.size, BytesOf(tensor.type), &bytes) ||
       extent.end - extent.begin != static_cast<uint64_t>(bytes)) {
-    return absl::InvalidArgumentError(absl::StrCat("data_offsets span ", extent.end - extent.begin,
-                                                   " bytes, which the shape [",
-                                                   absl::StrJoin(tensor.shape, ", "),
-                                                   "] does not have"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("data_offsets span ", extent.end - extent.begin, " bytes, which the shape [",
+                     absl::StrJoin(tensor.shape, ", "), "] does not have"));
   }
   return extent;
 }
@@ -157,8 +156,7 @@ absl::StatusOr<SafetensorsIndex> ReadIndex(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat("its header would be ", header_bytes,
                                                    " bytes long, more than the possible ", limit));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::string bytes,
-                          ReadFileRange(path, kPrefixBytes, header_bytes));
+  ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFileRange(path, kPrefixBytes, header_bytes));
   ATTUNE_ASSIGN_OR_RETURN(const Json header, ParseHeader(bytes));
   const uint64_t data_begin = kPrefixBytes + header_bytes;
   return ParseIndex(header, data_begin, file_bytes - data_begin);

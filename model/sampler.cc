@@ -107,8 +107,8 @@ Draw Sampler::DrawFromTop(absl::Span<const float> logits, float max, double u) {
 void Sampler::CollectTop(absl::Span<const float> logits, float max, double total) {
   for (double reach = 4 * options_.temperature;; reach *= 2) {
     const bool all = reach > 128 * options_.temperature;  // beyond that, weights are zero
-    const float bound = all ? -std::numeric_limits<float>::infinity()
-                            : static_cast<float>(max - reach);
+    const float bound =
+        all ? -std::numeric_limits<float>::infinity() : static_cast<float>(max - reach);
     double mass = 0;
     top_.clear();
     for (size_t id = 0; id < logits.size(); ++id) {

@@ -12,9 +12,9 @@ namespace attune {
 
 // Meanings are Hugging Face's. Temperature is applied first, then top-k, then top-p.
 struct SamplingOptions {
-  double temperature = 1.0;   // 0 = greedy (the lowest id among equal logits), else >= 0.0001
-  double top_p = 1.0;         // smallest set of most likely tokens with this much probability
-  int64_t top_k = 0;          // 0 = off; tokens equal to the last one kept are kept as well
+  double temperature = 1.0;  // 0 = greedy (the lowest id among equal logits), else >= 0.0001
+  double top_p = 1.0;        // smallest set of most likely tokens with this much probability
+  int64_t top_k = 0;         // 0 = off; tokens equal to the last one kept are kept as well
   int64_t max_new_tokens = 128;
 };
 

@@ -45,9 +45,8 @@ absl::Status ForEachLine(std::istream& in, const std::string& source, const Take
   for (int64_t number = 1; std::getline(in, line); ++number) {
     if (absl::StripAsciiWhitespace(line).empty()) continue;
     const Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    const absl::Status status = object.is_object()
-                                    ? take(object)
-                                    : absl::InvalidArgumentError("it is not a JSON object");
+    const absl::Status status =
+        object.is_object() ? take(object) : absl::InvalidArgumentError("it is not a JSON object");
     if (!status.ok()) {
       return Annotate(status, absl::StrCat("cannot use line ", number, " of ", source));
     }
@@ -201,8 +200,7 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
 
 absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std::istream& in,
                          std::ostream& out) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer,
-                          Tokenizer::Load(model));
+  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(model));
   return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
     ATTUNE_ASSIGN_OR_RETURN(const std::string text, TextField(line, "text"));
     const std::vector<int32_t> ids = tokenizer->Encode(text, add_special_tokens);

@@ -28,7 +28,8 @@ void AddGenerate(CLI::App* app, attune::GenerateCommand* command) {
   sub->add_option("--top-k", sampling->top_k, "This many likeliest tokens; 0 is all")
       ->capture_default_str();
   sub->add_option("--num-generations", command->num_generations, "Responses to each prompt")
-      ->check(CLI::Range(1, 1 << 20))->capture_default_str();
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   sub->add_option("--seed", command->seed, "Another seed, other responses")->capture_default_str();
   sub->add_flag("--json", command->json, "JSON lines instead of text");
 }
@@ -57,9 +58,10 @@ int main(int argc, char** argv) {
   tokenize->add_option("--model", model, "Hugging Face model directory")->required();
   tokenize->add_flag("--no-special-tokens", no_special_tokens, "Add no <s> and the like");
   tokenize->add_flag("--json", json, "JSON lines, as always");
-  CLI::App* logprobs = app.add_subcommand(
-      "logprobs", "JSON lines {\"prompt\", \"completion\"} or {\"prompt_ids\", "
-      "\"completion_ids\"} to {\"logps\", \"sum\"}, standard input to output");
+  CLI::App* logprobs =
+      app.add_subcommand("logprobs",
+                         "JSON lines {\"prompt\", \"completion\"} or {\"prompt_ids\", "
+                         "\"completion_ids\"} to {\"logps\", \"sum\"}, standard input to output");
   logprobs->add_option("--model", model, "Hugging Face model directory")->required();
   logprobs->add_flag("--json", json, "JSON lines, as always");
   try {

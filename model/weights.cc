@@ -85,7 +85,8 @@ absl::StatusOr<Sources> ReadSources(const std::string& directory) {
   if (!FileExists(single) && (FileExists(JoinPath(directory, "pytorch_model.bin")) ||
                               FileExists(JoinPath(directory, "pytorch_model.bin.index.json")))) {
     return absl::InvalidArgumentError(absl::StrCat(
-        directory, " holds its weights as pytorch_model.bin, which is not read because loading it "
+        directory,
+        " holds its weights as pytorch_model.bin, which is not read because loading it "
         "can run code; convert it once in Python: AutoModelForCausalLM.from_pretrained(\"",
         directory, "\").save_pretrained(\"", directory, "\", safe_serialization=True)"));
   }
@@ -96,10 +97,10 @@ absl::StatusOr<Sources> ReadSources(const std::string& directory) {
 
 absl::Status CheckShape(const TensorSpec& spec, const Source& source) {
   if (spec.shape == source.tensor.shape) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot use ", source.path, ": tensor ", spec.name, " has the shape [",
-      absl::StrJoin(source.tensor.shape, ", "), "], but config.json makes it [",
-      absl::StrJoin(spec.shape, ", "), "]"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot use ", source.path, ": tensor ", spec.name, " has the shape [",
+                   absl::StrJoin(source.tensor.shape, ", "), "], but config.json makes it [",
+                   absl::StrJoin(spec.shape, ", "), "]"));
 }
 
 // Takes the head of a tied model out of `sources`: the embeddings under the other name, or a copy
@@ -119,9 +120,9 @@ absl::Status ResolveTiedHead(const TensorSpec& embedding, Sources* sources) {
     ATTUNE_RETURN_IF_ERROR(ReadTensor(stored->second.path, stored->second.tensor, a.data()));
     ATTUNE_RETURN_IF_ERROR(ReadTensor(head->second.path, head->second.tensor, b.data()));
     if (a != b) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "cannot use ", head->second.path, ": tensor lm_head.weight differs from ", kEmbedding,
-          ", although config.json says tie_word_embeddings"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot use ", head->second.path, ": tensor lm_head.weight differs from ",
+                       kEmbedding, ", although config.json says tie_word_embeddings"));
     }
   }
   sources->erase(head);
@@ -134,18 +135,19 @@ absl::Status RefuseSurplus(const std::vector<TensorSpec>& layout, const Sources&
   for (const auto& [name, source] : sources) {
     // Old checkpoints store the rotary frequencies, which follow from config.json.
     if (names.count(name) > 0 || absl::EndsWith(name, ".rotary_emb.inv_freq")) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot use ", source.path, ": tensor ", name, " is no part of the model of config.json"));
+    return absl::InvalidArgumentError(absl::StrCat("cannot use ", source.path, ": tensor ", name,
+                                                   " is no part of the model of config.json"));
   }
   return absl::OkStatus();
 }
 
-// ---- Saving --------------------------------------------------------------------------------------
+// ---- Saving
+// --------------------------------------------------------------------------------------
 
 bool BelongsToCheckpoint(absl::string_view name) {
-  for (const char* exact : {"generation_config.json", "special_tokens_map.json",
-                            "added_tokens.json", "vocab.json", "merges.txt", "chat_template.json",
-                            "chat_template.jinja"}) {
+  for (const char* exact :
+       {"generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+        "merges.txt", "chat_template.json", "chat_template.jinja"}) {
     if (name == exact) return true;
   }
   return absl::StartsWith(name, "tokenizer") || absl::StartsWith(name, "LICENSE") ||

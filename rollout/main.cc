@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   app.add_option("--listen", flags.listen, "gRPC address")->envname("ATTUNE_LISTEN");
   app.add_option("--metrics-listen", flags.metrics_listen)->envname("ATTUNE_METRICS_LISTEN");
   app.add_option("--coordinator", flags.coordinator)->envname("ATTUNE_COORDINATOR");
-  app.add_option("--threads", flags.threads)->check(CLI::Range(1, 1024))->envname("ATTUNE_THREADS");
+  app.add_option("--threads", flags.threads)->envname("ATTUNE_THREADS")->check(CLI::Range(1, 1024));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -38,10 +38,10 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
   static constexpr int kSampleCallsMax = 4;
 
  private:
-  absl::StatusOr<v1::LoadPolicyResponse> Load(const v1::LoadPolicyRequest& request);
+  [[nodiscard]] absl::StatusOr<v1::LoadPolicyResponse> Load(const v1::LoadPolicyRequest& request);
   void ReportHeld();
-  absl::StatusOr<v1::SampleResponse> SampleHeld(const grpc::ServerContext& context,
-                                                const v1::SampleRequest& request);
+  [[nodiscard]] absl::StatusOr<v1::SampleResponse> SampleHeld(const grpc::ServerContext& context,
+                                                              const v1::SampleRequest& request);
   void CountSample(const v1::SampleResponse& response, double seconds);
 
   Metrics& metrics_;

@@ -10,8 +10,9 @@ namespace attune {
 absl::Status SumIfAllWell(Collective& ranks, const absl::Status& mine, bool stop,
                           absl::Span<double> values) {
   std::vector<double> sums(values.begin(), values.end());
-  sums.push_back(mine.ok() ? 0 : 1);
-  sums.push_back(stop ? 1 : 0);
+  const bool cancelled = absl::IsCancelled(mine);
+  sums.push_back(mine.ok() || cancelled ? 0 : 1);
+  sums.push_back(stop || cancelled ? 1 : 0);
   ATTUNE_RETURN_IF_ERROR(ranks.AllReduceSum(absl::MakeSpan(sums)));
   if (!mine.ok()) return mine;
   if (sums[values.size()] > 0) return absl::AbortedError("another trainer rank failed");

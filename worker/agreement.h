@@ -11,7 +11,7 @@ namespace attune {
 
 // Sums `values` over the ranks if every rank is well and none wants to stop. Otherwise no rank
 // gets OK: one that failed gets its own error back, the others ABORTED, or CANCELLED when a rank
-// only wanted to stop.
+// only wanted to stop (a CANCELLED of its own means that too).
 absl::Status SumIfAllWell(Collective& ranks, const absl::Status& mine, bool stop,
                           absl::Span<double> values);
 

@@ -1,5 +1,6 @@
 #include "worker/trainer_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -159,20 +160,15 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
 absl::Status TrainerServiceImpl::Meet(const v1::TrainRoundRequest& request, const Stop& stop) {
   const double key =
       ExactKey(absl::StrCat(request.job(), "\n", request.round(), "\n", request.attempt()));
-  while (true) {
-    const bool stopping = stop();
-    std::vector<double> shown(ranks_->size() + 1);
+  while (!stop()) {
+    std::vector<double> shown(ranks_->size());
     shown[ranks_->rank()] = key;
-    shown.back() = stopping ? 1 : 0;
     ATTUNE_RETURN_IF_ERROR(ranks_->AllReduceSum(absl::MakeSpan(shown)));
-    bool together = true;
-    for (int rank = 0; rank < ranks_->size(); ++rank) together = together && shown[rank] == key;
-    if (stopping || (together && shown.back() > 0)) {
-      return absl::CancelledError("training was stopped before it began");
-    }
-    if (together) return absl::OkStatus();
+    const auto same = [key](double other) { return other == key; };
+    if (std::all_of(shown.begin(), shown.end(), same)) return absl::OkStatus();
     PauseFor(absl::Milliseconds(20));
   }
+  return absl::CancelledError("training was stopped before it began");
 }
 
 void TrainerServiceImpl::Count(const v1::StepMetrics& step, uint32_t pairs, double tokens,

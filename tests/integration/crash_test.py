@@ -49,7 +49,8 @@ class CrashTest(IntegrationTest):
         def on_phase(number, phase):
             binary = left.pop((number, phase), None)
             if binary is not None:
-                os.kill(self.pids(binary)[0], signal.SIGKILL)
+                running = self.wait_until(lambda: self.pids(binary), binary)  # again, perhaps
+                os.kill(running[0], signal.SIGKILL)
 
         finished = self.follow(server, job, on_phase)
         self.assertEqual(left, {}, "phases that never came")

@@ -1,13 +1,15 @@
 """The public surface of the servers as tools in any language see it: reflection, health, error
 details, metrics. Every process is started by itself, on free ports."""
 
+import os
 import re
+import subprocess
 import unittest
 import urllib.request
 
 import grpc
 
-from harness import LEXICON, MODEL, PROMPTS, IntegrationTest
+from harness import BIN_DIR, LEXICON, MODEL, PROMPTS, IntegrationTest
 from reflection import SERVING, Server, error_details
 
 JOBS = "attune.v1.JobService/"
@@ -17,6 +19,18 @@ def job_spec(**overrides):
     """A spec as JSON of the proto, not of the job file: enum values have their full names."""
     return {"name": "small", "model": {"path": MODEL}, "dataset": {"path": PROMPTS},
             "oracle": {"kind": "ORACLE_KIND_LEXICON", "path": LEXICON}, **overrides}
+
+
+class LinkTest(unittest.TestCase):
+    def test_heavy_libraries_stay_where_they_belong(self):
+        users = {"libtorch": {"attune-trainer"}, "libmpi": {"attune-trainer"},
+                 "librocksdb": {"attune-coordinator"}}
+        for binary in ("attune", "attune-coordinator", "attune-rollout", "attune-oracle",
+                       "attune-trainer", "attune-model"):
+            linked = subprocess.run(["ldd", os.path.join(BIN_DIR, binary)], text=True,
+                                    capture_output=True, check=True).stdout
+            for library, allowed in users.items():
+                self.assertEqual(library in linked, binary in allowed, f"{binary} {library}")
 
 
 class RpcTest(IntegrationTest):

@@ -187,6 +187,14 @@ def check_libraries(tree):
     return findings
 
 
+def without_loops(cmake):
+    """foreach(name a b) ... ${name} ... endforeach() written out."""
+    return re.sub(
+        r"foreach\((\w+)\s+([^)]*)\)(.*?)endforeach\(\)",
+        lambda loop: "".join(loop.group(3).replace("${" + loop.group(1) + "}", item)
+                             for item in loop.group(2).split()), cmake, flags=re.DOTALL)
+
+
 def check_dead_files(tree):
     """Every source is named in a CMakeLists.txt at or above it, every header of tests is used."""
     findings = []
@@ -198,7 +206,7 @@ def check_dead_files(tree):
         folder = os.path.dirname(path)
         listed = False
         while folder and not listed:
-            lists = tree.get(folder + "/CMakeLists.txt", "")
+            lists = without_loops(tree.get(folder + "/CMakeLists.txt", ""))
             name = os.path.relpath(path, folder)
             listed = re.search(r"(?<![\w./])" + re.escape(name) + r"(?![\w.])", lists) is not None
             folder = os.path.dirname(folder)

@@ -24,6 +24,14 @@ TEST(ClockTest, StopwatchCountsFromItsCreation) {
   EXPECT_LE(seconds, absl::ToDoubleSeconds(MonotonicTime() - before));
 }
 
+TEST(ClockTest, PauseLastsAsLongAsAsked) {
+  const absl::Duration before = MonotonicTime();
+  PauseFor(absl::Milliseconds(2));
+  EXPECT_GE(MonotonicTime() - before, absl::Milliseconds(2));
+  PauseFor(absl::ZeroDuration());
+  PauseFor(absl::Seconds(-1));  // in the past: returns
+}
+
 TEST(ClockTest, WallTimeIsADate) {
   EXPECT_GT(WallTime(), absl::FromUnixSeconds(1'600'000'000));
 }

@@ -48,8 +48,8 @@ TEST_F(GeneratorTest, AResponseDoesNotDependOnItsBatch) {
     EXPECT_TRUE(batch[i] == alone[0]) << "prompt " << i;
   }
   std::reverse(requests.begin(), requests.end());
-  for (GenerationRequest& request : requests) std::swap(request.sample_keys[0],
-                                                        request.sample_keys[1]);
+  for (GenerationRequest& request : requests)
+    std::swap(request.sample_keys[0], request.sample_keys[1]);
   ASSERT_OK_AND_ASSIGN(const auto reversed, Generate(*policy_, requests, options));
   for (size_t i = 0; i < requests.size(); ++i) {
     EXPECT_TRUE(batch[i][0] == reversed[16 - i][1]);
@@ -140,9 +140,8 @@ TEST(Stories260kTest, AgreesWithTheReference) {
   for (const auto& one : reference["cases"]) {
     const std::vector<int32_t> prompt = one["prompt_ids"];
     const std::vector<int32_t> wanted = one["greedy_new_ids"];
-    ASSERT_OK_AND_ASSIGN(const auto results,
-                         Generate(*policy, {{prompt, {0}}},
-                                  {.temperature = 0, .max_new_tokens = 80}));
+    ASSERT_OK_AND_ASSIGN(const auto results, Generate(*policy, {{prompt, {0}}},
+                                                      {.temperature = 0, .max_new_tokens = 80}));
     const std::vector<int32_t>& ids = results[0][0].token_ids;
     // The reference goes on after an end of sequence.
     ASSERT_LE(ids.size(), wanted.size());

@@ -18,8 +18,7 @@ using Floats = std::vector<float>;
 
 reference::Vector ToDouble(absl::Span<const float> x) { return {x.begin(), x.end()}; }
 
-void ExpectNear(const reference::Vector& wanted, absl::Span<const float> actual,
-                double tolerance) {
+void ExpectNear(const reference::Vector& wanted, absl::Span<const float> actual, double tolerance) {
   ASSERT_EQ(wanted.size(), actual.size());
   for (size_t i = 0; i < wanted.size(); ++i) {
     ASSERT_NEAR(wanted[i], actual[i], tolerance) << "element " << i;
@@ -50,8 +49,8 @@ TEST(MatMulTest, IsCloseToDoublePrecision) {
     MatMul(x.data(), 11, packed, y.data());
     for (int64_t row = 0; row < 11; ++row) {
       const auto input = absl::MakeConstSpan(x).subspan(row * k, k);
-      ExpectNear(reference::MatVec(w, ToDouble(input)),
-                 absl::MakeConstSpan(y).subspan(row * n, n), 1e-6 * k);
+      ExpectNear(reference::MatVec(w, ToDouble(input)), absl::MakeConstSpan(y).subspan(row * n, n),
+                 1e-6 * k);
     }
   }
 }

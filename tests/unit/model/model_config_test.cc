@@ -47,11 +47,10 @@ TEST_F(ModelConfigTest, ReadsEveryField) {
 }
 
 TEST_F(ModelConfigTest, FallsBackToLlamasDefaults) {
-  ASSERT_OK_AND_ASSIGN(const ModelConfig config,
-                       LoadWith({{"head_dim", nullptr},
-                                 {"num_key_value_heads", nullptr},
-                                 {"tie_word_embeddings", nullptr},
-                                 {"eos_token_id", nullptr}}));
+  ASSERT_OK_AND_ASSIGN(const ModelConfig config, LoadWith({{"head_dim", nullptr},
+                                                           {"num_key_value_heads", nullptr},
+                                                           {"tie_word_embeddings", nullptr},
+                                                           {"eos_token_id", nullptr}}));
   EXPECT_EQ(8, config.head_dim);
   EXPECT_EQ(6, config.num_kv_heads);
   EXPECT_FALSE(config.tie_word_embeddings);

@@ -54,10 +54,10 @@ TEST_F(SafetensorsTest, ConvertsHalfPrecision) {
   const uint16_t brain[] = {0x3f80, 0xc000};
   std::string values(reinterpret_cast<const char*>(half), sizeof(half));
   values.append(reinterpret_cast<const char*>(brain), sizeof(brain));
-  ASSERT_OK_AND_ASSIGN(
-      const SafetensorsIndex index,
-      Read(FileOf(R"({"h":{"dtype":"F16","shape":[6],"data_offsets":[0,12]},)"
-                  R"("b":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]}})", values)));
+  ASSERT_OK_AND_ASSIGN(const SafetensorsIndex index,
+                       Read(FileOf(R"({"h":{"dtype":"F16","shape":[6],"data_offsets":[0,12]},)"
+                                   R"("b":{"dtype":"BF16","shape":[2],"data_offsets":[12,16]}})",
+                                   values)));
   std::vector<float> out(6);
   ASSERT_OK(ReadTensor(path_, index.at("h"), out.data()));
   EXPECT_EQ(std::vector<float>({1, -2, 0x1p-24f, 65504, INFINITY, 0}), out);

@@ -71,12 +71,11 @@ inline absl::Status WriteModel(const std::string& directory, const ModelConfig& 
                                const std::vector<float>& weights) {
   std::vector<TensorToStore> tensors;
   for (const TensorSpec& spec : WeightLayout(config)) {
-    tensors.push_back({spec.name, spec.shape,
-                       absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
+    tensors.push_back(
+        {spec.name, spec.shape, absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
   }
   absl::Status status = WriteFile(JoinPath(directory, "config.json"), ConfigJson(config));
-  status.Update(
-      WriteFile(JoinPath(directory, "model.safetensors"), SerializeSafetensors(tensors)));
+  status.Update(WriteFile(JoinPath(directory, "model.safetensors"), SerializeSafetensors(tensors)));
   return status;
 }
 

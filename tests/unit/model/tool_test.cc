@@ -100,7 +100,8 @@ TEST_F(ToolTest, TokenizesWithAndWithoutSpecialTokens) {
 }
 
 TEST_F(ToolTest, TokenizesTheReferencePrompts) {
-  const std::string path = std::string(ATTUNE_SOURCE_DIR) + "/tests/data/stories260k_reference.json";
+  const std::string path =
+      std::string(ATTUNE_SOURCE_DIR) + "/tests/data/stories260k_reference.json";
   ASSERT_OK_AND_ASSIGN(const std::string reference, ReadFile(path));
   for (const json& one : json::parse(reference)["cases"]) {
     std::istringstream in(json{{"text", one["text"]}}.dump());
@@ -129,8 +130,8 @@ TEST_F(ToolTest, NamesTheLineItRefuses) {
     std::istringstream in(text);
     EXPECT_THAT(RunLogprobs(kModel, in, out_), StatusIs(kInvalid, words));
   }
-  GenerateCommand command = FileCommand("{\"prompt\": \"a\"}\n{\"prompt\": \"" +
-                                        std::string(3000, 'b') + "\"}\n");
+  GenerateCommand command =
+      FileCommand("{\"prompt\": \"a\"}\n{\"prompt\": \"" + std::string(3000, 'b') + "\"}\n");
   EXPECT_THAT(RunGenerate(command, out_), StatusIs(kInvalid, "cannot answer prompt 2"));
   EXPECT_EQ("", out_.str());
 }

@@ -19,8 +19,8 @@ constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 std::vector<TensorToStore> TensorsOf(const ModelConfig& config, const std::vector<float>& weights) {
   std::vector<TensorToStore> tensors;
   for (const TensorSpec& spec : WeightLayout(config)) {
-    tensors.push_back({spec.name, spec.shape,
-                       absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
+    tensors.push_back(
+        {spec.name, spec.shape, absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
   }
   return tensors;
 }
@@ -117,8 +117,9 @@ TEST_F(WeightsTest, NamesWhatIsMissingSurplusOrMisshapen) {
   tensors = TensorsOf(tied_, tied_weights_);
   std::swap(tensors[0].shape[0], tensors[0].shape[1]);
   WriteTensors("model.safetensors", tensors);
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "has the shape [48, 101], but config.json makes it "
-                                              "[101, 48]"));
+  EXPECT_THAT(Load(tied_), StatusIs(kInvalid,
+                                    "has the shape [48, 101], but config.json makes it "
+                                    "[101, 48]"));
 }
 
 TEST_F(WeightsTest, IgnoresStoredRotaryFrequencies) {

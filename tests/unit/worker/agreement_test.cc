@@ -42,5 +42,12 @@ TEST(AgreementTest, OneWishToStopStopsAll) {
   }
 }
 
+TEST(AgreementTest, ACancelledRankOnlyWantedToStop) {
+  for (const absl::Status& status :
+       Agree({kOk, absl::CancelledError("told to"), kOk}, {false, false, false})) {
+    EXPECT_TRUE(absl::IsCancelled(status)) << status;
+  }
+}
+
 }  // namespace
 }  // namespace attune

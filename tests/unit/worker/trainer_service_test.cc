@@ -2,8 +2,12 @@
 // gives pairs.
 #include "worker/trainer_service.h"
 
+#include <cmath>
+#include <cstring>
 #include <thread>
 
+#include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/notification.h"
 #include "common/files.h"
 #include "nlohmann/json.hpp"
 #include "rpc/channel.h"
@@ -16,6 +20,8 @@
 namespace attune {
 namespace {
 
+using testing::Contains;
+using testing::Field;
 using Events = std::vector<v1::TrainRoundEvent>;
 
 struct Answer {
@@ -57,33 +63,47 @@ class TrainerServiceTest : public testing::Test {
 
   static Answer Call(const std::string& address, const v1::TrainRoundRequest& request) {
     grpc::ClientContext context;
-    SetDeadline(context, absl::Minutes(2));
+    SetDeadline(context, absl::Minutes(2), /*wait_for_ready=*/true);
     return Call(address, request, &context);
   }
 
+  // As the coordinator does: the failure of one rank cancels the calls to the others.
   static std::vector<Answer> CallAll(const std::vector<std::string>& addresses,
                                      const v1::TrainRoundRequest& request) {
     std::vector<Answer> answers(addresses.size());
+    std::vector<grpc::ClientContext> contexts(addresses.size());
     std::vector<std::thread> threads;
     for (size_t rank = 0; rank < addresses.size(); ++rank) {
-      threads.emplace_back([&, rank] { answers[rank] = Call(addresses[rank], request); });
+      SetDeadline(contexts[rank], absl::Minutes(2), /*wait_for_ready=*/true);
+      threads.emplace_back([&, rank] {
+        answers[rank] = Call(addresses[rank], request, &contexts[rank]);
+        if (answers[rank].status.ok()) return;
+        for (grpc::ClientContext& context : contexts) context.TryCancel();
+      });
     }
     for (std::thread& thread : threads) thread.join();
     return answers;
   }
 
-  // Serves `count` ranks while `body` runs with their addresses.
+  // Serves `count` ranks while `body` runs with their addresses. The collectives belong to the
+  // services, so the ranks wait for each other by other means.
   void WithRanks(int count, const std::function<void(const std::vector<std::string>&)>& body) {
     std::vector<std::string> addresses(count);
+    absl::BlockingCounter started(count);
+    absl::Notification done;
     EXPECT_OK(RunLocalRanks(count, [&](Collective& ranks) {
       const auto metrics = Metrics::Create("", "trainer").value();
       WeightServer weights(ranks.rank(), count, metrics.get());
       TrainerServiceImpl trainer(&ranks, &weights, metrics.get(), /*threads=*/1);
       const auto server = RpcServer::Start("127.0.0.1:0", {&trainer, &weights}).value();
       addresses[ranks.rank()] = server->address();
-      EXPECT_OK(ranks.Barrier());
-      if (ranks.rank() == 0) body(addresses);
-      EXPECT_OK(ranks.Barrier());
+      started.DecrementCount();
+      if (ranks.rank() == 0) {
+        started.Wait();
+        body(addresses);
+        done.Notify();
+      }
+      done.WaitForNotification();
       return absl::OkStatus();
     }));
   }
@@ -93,7 +113,7 @@ class TrainerServiceTest : public testing::Test {
     std::vector<float> weights;
     for (const std::string& address : addresses) {
       grpc::ClientContext context;
-      SetDeadline(context, absl::Seconds(30));
+      SetDeadline(context, absl::Seconds(30), /*wait_for_ready=*/true);
       v1::FetchWeightsRequest request;
       *request.mutable_policy() = version;
       const auto stream =
@@ -171,9 +191,9 @@ TEST_F(TrainerServiceTest, RefusesWeightsThatAreNotTheInputPolicy) {
   WithRanks(2, [&](const std::vector<std::string>& addresses) {
     v1::TrainRoundRequest request = Request();
     request.mutable_input()->mutable_version()->set_digest("another");
-    for (const Answer& answer : CallAll(addresses, request)) {
-      EXPECT_THAT(answer.status, StatusIs(absl::StatusCode::kDataLoss, "has another"));
-    }
+    EXPECT_THAT(CallAll(addresses, request),
+                Contains(Field(&Answer::status,
+                               StatusIs(absl::StatusCode::kDataLoss, "has another"))));
     EXPECT_FALSE(DirectoryExists(request.output_path()));
   });
 }
@@ -194,6 +214,7 @@ TEST_F(TrainerServiceTest, CancellingOneRankStopsAllAndTheGangTrainsAgain) {
     v1::TrainRoundRequest endless = Request();
     endless.mutable_training()->set_num_train_epochs(100'000);
     grpc::ClientContext context;
+    SetDeadline(context, absl::Minutes(2), /*wait_for_ready=*/true);
     Answer rank0;
     std::thread caller([&] {
       rank0 = Call(addresses[0], endless, &context, [&] { context.TryCancel(); });
@@ -209,6 +230,7 @@ TEST_F(TrainerServiceTest, CancellingOneRankStopsAllAndTheGangTrainsAgain) {
 TEST_F(TrainerServiceTest, AnAttemptThatReachedOneRankOnlyGivesWayToTheNext) {
   WithRanks(2, [&](const std::vector<std::string>& addresses) {
     grpc::ClientContext lost;
+    SetDeadline(lost, absl::Minutes(2), /*wait_for_ready=*/true);
     v1::TrainRoundRequest request = Request();
     Answer stuck;
     std::thread caller([&] { stuck = Call(addresses[1], request, &lost); });

@@ -32,7 +32,7 @@ class WeightServerTest : public testing::Test {
     const auto server = RpcServer::Start("127.0.0.1:0", {&weights}).value();
     const auto stub = v1::WeightService::NewStub(MakeChannel(server->address()));
     grpc::ClientContext context;
-    SetDeadline(context, absl::Seconds(30));
+    SetDeadline(context, absl::Seconds(30), /*wait_for_ready=*/true);
     v1::FetchWeightsRequest request;
     *request.mutable_policy() = version;
     const auto stream = stub->FetchWeights(&context, request);
