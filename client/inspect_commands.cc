@@ -1,3 +1,4 @@
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -58,7 +59,8 @@ int Pairs(const InspectFlags& flags, std::stop_token stop) {
     } else {
       PrintPair(pair);
     }
-    return absl::OkStatus();
+    // As in `attune pairs x | head`: the rest would be sent for nobody.
+    return std::ferror(stdout) ? absl::AbortedError("standard output is closed") : absl::OkStatus();
   });
   return status.ok() ? kExitDone : PrintError(status, flags.server.json);
 }

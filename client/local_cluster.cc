@@ -20,7 +20,6 @@ constexpr absl::Duration kCoordinatorTimeout = absl::Seconds(30);
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 constexpr int kMetricsPortOffset = 2400;  // 7070 -> 9470
 constexpr int kLogTailLines = 12;
-constexpr absl::string_view kAnyPort = "127.0.0.1:0";
 
 std::string Address(int port) { return absl::StrCat("127.0.0.1:", port); }
 
@@ -93,34 +92,34 @@ absl::Status LocalCluster::StartCoordinator(std::stop_token stop) {
   return absl::OkStatus();
 }
 
-void LocalCluster::StartWorkers() {
-  const std::vector<std::string> addresses = {"--listen", std::string(kAnyPort),
-                                              "--metrics-listen", std::string(kAnyPort),
-                                              "--coordinator", coordinator_};
-  const auto command = [&](const std::string& binary) {
-    std::vector<std::string> words = {JoinPath(options_.binary_directory, binary)};
-    words.insert(words.end(), addresses.begin(), addresses.end());
-    return words;
-  };
+std::vector<std::string> LocalCluster::WorkerCommand(const std::string& binary) const {
+  const std::string any_port = Address(0);
+  return {JoinPath(options_.binary_directory, binary), "--listen", any_port,
+          "--metrics-listen", any_port, "--coordinator", coordinator_};
+}
+
+void LocalCluster::StartRolloutsAndOracle() {
   const uint32_t threads = std::max(1u, options_.cores / options_.rollout_workers);
   for (uint32_t i = 0; i < options_.rollout_workers; ++i) {
-    std::vector<std::string> rollout = command("attune-rollout");
+    std::vector<std::string> rollout = WorkerCommand("attune-rollout");
     rollout.insert(rollout.end(), {"--threads", absl::StrCat(threads)});
     supervisor_.Add(MakeSpec(absl::StrCat("rollout-", i), rollout, threads));
   }
-  supervisor_.Add(MakeSpec("oracle", command("attune-oracle"), 1));
+  supervisor_.Add(MakeSpec("oracle", WorkerCommand("attune-oracle"), 1));
+}
 
+void LocalCluster::StartTrainers() {
   const uint32_t ranks = options_.trainer_ranks;
-  const uint32_t trainer_threads = std::max(1u, options_.cores / ranks);
-  std::vector<std::string> trainer = command("attune-trainer");
-  trainer.insert(trainer.end(), {"--threads", absl::StrCat(trainer_threads)});
+  const uint32_t threads = std::max(1u, options_.cores / ranks);
+  std::vector<std::string> trainer = WorkerCommand("attune-trainer");
+  trainer.insert(trainer.end(), {"--threads", absl::StrCat(threads)});
   if (ranks > 1) {
     const std::vector<std::string> mpirun = {"mpirun",    "--allow-run-as-root", "--oversubscribe",
                                              "--bind-to", "none",                "-np",
                                              absl::StrCat(ranks)};
     trainer.insert(trainer.begin(), mpirun.begin(), mpirun.end());
   }
-  supervisor_.Add(MakeSpec("trainer", trainer, trainer_threads));
+  supervisor_.Add(MakeSpec("trainer", trainer, threads));
 }
 
 absl::Status LocalCluster::WaitForWorkers(

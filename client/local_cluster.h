@@ -39,8 +39,7 @@ struct LocalClusterOptions {
   uint32_t cores = 1;            // shared out among the processes
 };
 
-// Usage: StartCoordinator, then StartWorkers, then WaitForWorkers. Not thread-safe, but status()
-// may be called by any thread.
+// StartCoordinator comes first. Not thread-safe, but status() may be called by any thread.
 class LocalCluster {
  public:
   // The callbacks are those of SupervisorOptions.
@@ -50,7 +49,8 @@ class LocalCluster {
 
   // Creates the data directory and waits until the coordinator listens.
   absl::Status StartCoordinator(std::stop_token stop);
-  void StartWorkers();
+  void StartRolloutsAndOracle();
+  void StartTrainers();
   // Until a rollout worker, an oracle and a gang of at least `trainer_ranks` have registered.
   // `on_change` is told in words what is there whenever that changes.
   absl::Status WaitForWorkers(uint32_t trainer_ranks, absl::Duration timeout, std::stop_token stop,
@@ -65,6 +65,8 @@ class LocalCluster {
   void Stop() { supervisor_.Stop(); }
 
  private:
+  // A server that listens on free ports and registers with the coordinator.
+  std::vector<std::string> WorkerCommand(const std::string& binary) const;
   ProcessSpec MakeSpec(const std::string& name, const std::vector<std::string>& command,
                        uint32_t threads) const;
   std::vector<std::string> CoordinatorCommand(const std::string& address,

@@ -72,7 +72,8 @@ absl::StatusOr<LocalRunResult> LocalRun::ExecuteInCluster(const JobFile& file) {
     }
     terminal_.Print(absl::StrCat("continuing ", earlier->name()));
     job_ = earlier->name();
-    cluster_->StartWorkers();
+    cluster_->StartRolloutsAndOracle();
+    cluster_->StartTrainers();
     ATTUNE_RETURN_IF_ERROR(WaitForWorkers(cluster_options_.trainer_ranks));
     return Collect(*earlier);
   }
@@ -130,8 +131,9 @@ absl::StatusOr<std::optional<v1::Job>> LocalRun::EarlierJob() {
 }
 
 absl::StatusOr<v1::Job> LocalRun::CreateJob(const JobFile& file, bool make_room) {
-  // Rollout workers and the oracle have a say in what is wrong with a job; trainers have not.
-  cluster_->StartWorkers();
+  // Rollout workers and the oracle have a say in what is wrong with a job; trainers have not, and
+  // take longer to start.
+  cluster_->StartRolloutsAndOracle();
   ATTUNE_RETURN_IF_ERROR(WaitForWorkers(/*trainer_ranks=*/0));
   const std::string request_id = absl::StrCat("run-", Sha256Hex(directory_).substr(0, 32));
   JobClient client = MakeClient();
@@ -142,8 +144,9 @@ absl::StatusOr<v1::Job> LocalRun::CreateJob(const JobFile& file, bool make_room)
       ATTUNE_RETURN_IF_ERROR(RemoveAll(path));
     }
     ATTUNE_RETURN_IF_ERROR(StartCluster());
-    cluster_->StartWorkers();
+    cluster_->StartRolloutsAndOracle();
   }
+  cluster_->StartTrainers();
   ATTUNE_RETURN_IF_ERROR(WaitForWorkers(cluster_options_.trainer_ranks));
   JobClient creator = MakeClient();
   ATTUNE_ASSIGN_OR_RETURN(
@@ -176,6 +179,7 @@ void LocalRun::CancelJob() {
     job = client.GetJob(job_);
   }
   terminal_.Print(job.ok() ? DescribeEnd(*job) : std::string(job.status().message()));
+  terminal_.Print(absl::StrCat("data and logs stay in ", cluster_path()));
 }
 
 void LocalRun::RemoveWhatWasCreated() {

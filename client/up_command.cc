@@ -50,7 +50,8 @@ void PrintReady(const LocalCluster& cluster, const std::string& data_directory, 
 absl::Status KeepUp(LocalCluster& cluster, const UpFlags& flags, const std::string& data_directory,
                     Terminal& terminal, std::stop_token stop) {
   ATTUNE_RETURN_IF_ERROR(cluster.StartCoordinator(stop));
-  cluster.StartWorkers();
+  cluster.StartRolloutsAndOracle();
+  cluster.StartTrainers();
   ATTUNE_RETURN_IF_ERROR(
       cluster.WaitForWorkers(flags.trainer_ranks, kWorkersTimeout, stop,
                              [&](const std::string& line) { terminal.Print(line); }));

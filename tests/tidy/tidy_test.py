@@ -77,7 +77,8 @@ class TidyTest(unittest.TestCase):
         self.assert_finds(check, {**lists, "common/log.c.cc": ""}, "common/log.c.cc")
         self.assert_finds(check, {"tests/unit/common/log_test.cc": ""}, "no CMakeLists.txt names")
         self.assert_finds(check, {"tests/integration/a_test.py": ""}, "no CMakeLists.txt names")
-        loop = {"tests/CMakeLists.txt": "foreach(x a b)\n  t(${x}_t SRCS ${x}_test.cc)\nendforeach()"}
+        loop = {"tests/CMakeLists.txt":
+                "foreach(x a b)\n  t(${x}_t SRCS ${x}_test.cc)\nendforeach()"}
         self.assert_finds(check, {**loop, "tests/a_test.cc": "", "tests/b_test.cc": "",
                                   "tests/x_test.cc": ""}, "tests/x_test.cc:1:")
         used = {"tests/unit/a_test.cc": '#include "tests/testing/x.h"\n',

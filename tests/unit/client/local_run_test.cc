@@ -185,7 +185,7 @@ TEST_F(LocalRunTest, AServerThatCannotStartIsNamedWithItsLog) {
 }
 
 TEST_F(LocalRunTest, AWorkerThatCannotStartEndsTheRun) {
-  service_.workers.clear();
+  service_.workers.pop_back();
   AddScript("attune-trainer", "echo no MPI >&2; exit 1");
   EXPECT_THAT(Run(), StatusIs(absl::StatusCode::kUnavailable, "    no MPI\n"));
 }

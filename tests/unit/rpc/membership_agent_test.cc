@@ -38,7 +38,7 @@ class FakeMembership : public v1::MembershipService::Service {
   // Waits until `count` registrations were seen; the last of them.
   v1::WorkerInfo AwaitRegistrations(size_t count) {
     absl::MutexLock lock(&mu_);
-    auto enough = [&] { return registered_.size() >= count; };
+    auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return registered_.size() >= count; };
     if (!mu_.AwaitWithTimeout(absl::Condition(&enough), kPatience)) return {};
     return registered_.back();
   }
