@@ -55,8 +55,9 @@ class JobClient {
   absl::Status ListPairs(const std::string& parent,
                          const std::function<absl::Status(const v1::Pair&)>& on_pair);
   // `name` is jobs/{job} or jobs/{job}/checkpoints/{round}.
-  absl::Status DownloadCheckpoint(const std::string& name,
-                                  const std::function<absl::Status(const v1::FileChunk&)>& on_chunk);
+  absl::Status DownloadCheckpoint(
+      const std::string& name,
+      const std::function<absl::Status(const v1::FileChunk&)>& on_chunk);
 
  private:
   // One unary call with retries inside the budget.

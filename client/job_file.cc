@@ -215,7 +215,8 @@ void SpecReader::ReadEnum(const YAML::Node& value, const std::string& path,
   }
   const std::string hint = value.IsScalar() ? DidYouMean(value.Scalar(), choices) : "";
   Refuse(value, path,
-         absl::StrCat("must be one of ", absl::StrJoin(choices, ", "), ", is ", Shown(value), hint));
+         absl::StrCat("must be one of ", absl::StrJoin(choices, ", "), ", is ", Shown(value),
+                      hint));
 }
 
 // YAML that cannot be read at all.

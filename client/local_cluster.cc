@@ -138,7 +138,8 @@ absl::Status LocalCluster::WaitForWorkers(
     if (MonotonicTime() > give_up) {
       return absl::DeadlineExceededError(
           absl::StrCat("not all workers registered with the coordinator within ",
-                       absl::FormatDuration(timeout), ": ", now, LogsOfMissing(members, trainer_ranks)));
+                       absl::FormatDuration(timeout), ": ", now,
+                       LogsOfMissing(members, trainer_ranks)));
     }
     if (!WaitUnlessStopped(stop, kPollInterval)) return absl::CancelledError("stopped");
   }

@@ -160,8 +160,8 @@ absl::StatusOr<LocalRunResult> LocalRun::Collect(const v1::Job& job) {
   LocalRunResult result;
   ATTUNE_ASSIGN_OR_RETURN(result.job, FollowJob(client, job, terminal_));
   ATTUNE_ASSIGN_OR_RETURN(result.rounds, client.ListRounds(job.name()));
-  ATTUNE_RETURN_IF_ERROR(
-      WriteFileAtomically(report_path(), ReportJson(result.job, result.rounds, /*indent=*/2) + "\n"));
+  ATTUNE_RETURN_IF_ERROR(WriteFileAtomically(
+      report_path(), absl::StrCat(ReportJson(result.job, result.rounds, /*indent=*/2), "\n")));
   if (result.job.state() == v1::JOB_STATE_SUCCEEDED) {
     ATTUNE_RETURN_IF_ERROR(RemoveAll(model_path()));
     ATTUNE_RETURN_IF_ERROR(DownloadCheckpoint(client, job.name(), model_path()).status());

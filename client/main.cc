@@ -23,7 +23,7 @@ constexpr char kDescription[] =
     "trains in rounds. Begin with: attune run JOB.yaml";
 constexpr size_t kHelpColumn = 34;
 constexpr char kFooter[] =
-    "Exit codes: 0 done, 1 failed, 2 bad usage or refused input, 130 stopped by Ctrl-C or SIGTERM.\n"
+    "Exit codes: 0 done, 1 failed, 2 bad usage or refused input, 130 stopped (Ctrl-C, SIGTERM).\n"
     "attune COMMAND --help tells more about a command.";
 
 // The command runs on a thread of its own; this one turns signals into a stop request.

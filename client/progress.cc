@@ -102,6 +102,11 @@ std::vector<std::string> EvaluationDetails(const v1::Evaluation& evaluation, boo
   return details;
 }
 
+std::string FormatRate(double per_second) {
+  if (per_second < 100) return absl::StrFormat("%.1f/s", per_second);
+  return absl::StrCat(WithThousands(static_cast<uint64_t>(per_second)), "/s");
+}
+
 std::string Bar(double fraction) {
   const int full = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * kBarCells);
   return absl::StrCat("[", std::string(full, '='), std::string(kBarCells - full, ' '), "]");
@@ -168,11 +173,11 @@ std::string FormatLiveLine(uint32_t round, const v1::Progress& progress, uint32_
     details.push_back(Bar(done / static_cast<double>(progress.total())));
     details.push_back(absl::StrCat(WithThousands(progress.done()), "/",
                                    WithThousands(progress.total()), " ", progress.unit()));
-  } else {
+  } else if (!progress.unit().empty()) {
     details.push_back(absl::StrCat(WithThousands(progress.done()), " ", progress.unit()));
   }
   if (progress.per_second() > 0) {
-    details.push_back(absl::StrFormat("%.3g/s", progress.per_second()));
+    details.push_back(FormatRate(progress.per_second()));
     if (progress.total() > progress.done()) {
       const double left = static_cast<double>(progress.total()) - done;
       details.push_back(absl::StrCat(FormatSeconds(left / progress.per_second()), " left"));

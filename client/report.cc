@@ -67,8 +67,9 @@ std::string ReportJson(const v1::Job& job, const std::vector<v1::RoundRecord>& r
 }
 
 std::string ReportTable(const v1::Job& job, const std::vector<v1::RoundRecord>& rounds) {
-  std::vector<std::vector<std::string>> rows = {{"round", "win rate", "95 % interval", "score", "kl",
-                                                 "length", "distinct-2", "pairs", "seconds"}};
+  std::vector<std::vector<std::string>> rows = {{"round", "win rate", "95 % interval", "score",
+                                                 "kl", "length", "distinct-2", "pairs",
+                                                 "seconds"}};
   rows.push_back(TableRow("0", job.initial_evaluation(), /*is_initial=*/true));
   rows.back().insert(rows.back().end(), {"-", "-"});
   for (const v1::RoundRecord& record : rounds) {

@@ -73,7 +73,9 @@ const std::string& Metrics::address() const { return state_->address; }
 void Metrics::Add(const std::string& name, const std::string& help, double amount,
                   const MetricLabels& labels) {
   absl::MutexLock lock(&state_->mu);
-  state_->Find(state_->counters, prometheus::BuildCounter, name, help).Add(labels).Increment(amount);
+  state_->Find(state_->counters, prometheus::BuildCounter, name, help)
+      .Add(labels)
+      .Increment(amount);
 }
 
 void Metrics::Set(const std::string& name, const std::string& help, double value,

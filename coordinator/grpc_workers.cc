@@ -64,7 +64,7 @@ void GrpcWorkers::SetSelf(const std::string& self) {
 
 std::shared_ptr<grpc::Channel> GrpcWorkers::ChannelTo(const std::string& address) {
   absl::MutexLock lock(&mu_);
-  if (channels_.size() >= kChannelsMax) channels_.clear();  // addresses come and go; calls keep theirs
+  if (channels_.size() >= kChannelsMax) channels_.clear();  // calls in flight keep theirs
   std::shared_ptr<grpc::Channel>& channel = channels_[address];
   if (channel == nullptr) channel = MakeChannel(address);
   return channel;

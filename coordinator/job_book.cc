@@ -109,7 +109,9 @@ absl::Status JobBook::WriteLocked(Commit commit, const std::string& message) {
   if (commit.round != nullptr) {
     *event.mutable_record() = *commit.round;
     event.mutable_record()->clear_steps();
-    event.mutable_record()->clear_prompt_indices();
+    if (commit.round->phase() > v1::ROUND_PHASE_PROMPTS) {
+      event.mutable_record()->clear_prompt_indices();  // told once, when they were chosen
+    }
   }
   commit.events = {std::move(event)};
   ATTUNE_RETURN_IF_ERROR(store_->Write(job.ordinal(), commit));

@@ -35,7 +35,10 @@ absl::Status Membership::Register(v1::WorkerInfo worker) {
   absl::MutexLock lock(&mu_);
   for (auto it = workers_.begin(); it != workers_.end();) {
     const bool silent = now - it->second.heard > kExpiresAfter;
-    if (silent) LogWarning("lost ", Describe(it->second.worker), ": silent for ", absl::FormatDuration(now - it->second.heard));
+    if (silent) {
+      LogWarning("lost ", Describe(it->second.worker), ": silent for ",
+                 absl::FormatDuration(now - it->second.heard));
+    }
     it = silent ? workers_.erase(it) : std::next(it);
   }
   const std::string id = worker.id();

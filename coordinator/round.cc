@@ -62,8 +62,8 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
     }
     const uint32_t expected = spec.sampling().num_generations();
     if (sample < expected || sample > expected + (spec.pairing().include_gold() ? 1 : 0)) {
-      return Wrong(record, absl::StrCat("prompt ", prompt, " has ", sample, " responses instead of ",
-                                        expected));
+      return Wrong(record, absl::StrCat("prompt ", prompt, " has ", sample,
+                                        " responses instead of ", expected));
     }
   }
   if (response != result.responses.end()) {
@@ -179,12 +179,10 @@ absl::StatusOr<RoundStep> AdvanceRound(const v1::JobSpec& spec, const v1::RoundR
   const v1::RoundPhase next = NextPhase(record);
   ATTUNE_CHECK(result.index() + 1 == static_cast<size_t>(next));
   RoundStep step{.record = record};
-  ATTUNE_ASSIGN_OR_RETURN(step, std::visit(
-                                    [&](auto&& alternative) {
-                                      return Advance(spec, std::move(step),
-                                                     std::forward<decltype(alternative)>(alternative));
-                                    },
-                                    std::move(result)));
+  const auto advance = [&](auto&& alternative) {
+    return Advance(spec, std::move(step), std::forward<decltype(alternative)>(alternative));
+  };
+  ATTUNE_ASSIGN_OR_RETURN(step, std::visit(advance, std::move(result)));
   step.record.set_phase(next);
   return step;
 }

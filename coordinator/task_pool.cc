@@ -77,7 +77,8 @@ class TaskPool {
       Done(worker, *task, status);
     }
     absl::MutexLock lock(&mu_);
-    free_from_[worker.id()] = MonotonicTime() + (status.ok() ? absl::ZeroDuration() : options_.bench);
+    const absl::Duration rest = status.ok() ? absl::ZeroDuration() : options_.bench;
+    free_from_[worker.id()] = MonotonicTime() + rest;
   }
 
   std::optional<size_t> Take() {

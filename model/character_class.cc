@@ -244,6 +244,7 @@ std::string CharacterClass::Pattern(bool negated) const {
   if (alternatives.empty() && !items.empty()) {
     return absl::StrCat(negated ? "[^" : "[", items, "]");
   }
+  if (items.empty() && alternatives.size() == 1 && !negated) return alternatives[0];
   // An empty set, as left of && in [&&a], matches nothing.
   std::string all = items.empty() ? (alternatives.empty() ? "(?!)" : "")
                                   : absl::StrCat("[", items, "]");

@@ -1,12 +1,14 @@
 #include "worker/autograd_ops.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "worker/pieces.h"
 
 namespace attune {
 namespace {
@@ -15,8 +17,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kRowsPerTask = 16;      // least work given to a thread
-constexpr int64_t kLogitsMax = 1 << 20;   // elements of a chunk of logits
+constexpr int64_t kKernelRows = 32;      // rows of a piece for the kernels, which do not mind
+constexpr int64_t kProductRows = 256;    // of a BLAS product, which prepares its right side anew
+constexpr int64_t kLogitsMax = 1 << 20;  // elements of a chunk of logits
 
 at::Tensor NewRows(int64_t rows, int64_t columns) {
   return at::empty({rows, columns}, at::TensorOptions().dtype(at::kFloat));
@@ -24,9 +27,19 @@ at::Tensor NewRows(int64_t rows, int64_t columns) {
 
 void MatMulRows(const at::Tensor& x_RK, const PackedMatrix& packed, float* y) {
   const float* x = x_RK.data_ptr<float>();
-  at::parallel_for(0, x_RK.size(0), kRowsPerTask, [&](int64_t begin, int64_t end) {
+  ForPieces(x_RK.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
     MatMul(x + begin * packed.k(), end - begin, packed, y + begin * packed.n());
   });
+}
+
+// a b, for backward passes.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor c = NewRows(a.size(0), b.size(1));
+  ForPieces(a.size(0), kProductRows, [&](int64_t begin, int64_t end) {
+    at::Tensor rows = c.narrow(0, begin, end - begin);
+    at::mm_out(rows, a.narrow(0, begin, end - begin), b);
+  });
+  return c;
 }
 
 struct Linear : Function<Linear> {
@@ -41,7 +54,7 @@ struct Linear : Function<Linear> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const at::Tensor& dy_RN = gradients[0];
-    return {at::mm(dy_RN, saved[1]), at::mm(dy_RN.t(), saved[0]), at::Tensor()};
+    return {Product(dy_RN, saved[1]), Product(dy_RN.t(), saved[0]), at::Tensor()};
   }
 };
 
@@ -124,18 +137,16 @@ struct Attention : Function<Attention> {
     at::Tensor out = at::empty_like(q);
     const int64_t* begins = offsets.data_ptr<int64_t>();
     const int64_t stride = kv_heads * head_dim;
-    for (int64_t s = 0; s + 1 < offsets.size(0); ++s) {
+    ForPieces(offsets.size(0) - 1, 1, [&](int64_t s, int64_t) {
       const int64_t first = begins[s];
-      at::parallel_for(first, begins[s + 1], kRowsPerTask, [&](int64_t begin, int64_t end) {
-        std::vector<float> scores(end - first);
-        for (int64_t row = begin; row < end; ++row) {
-          AttendRow(q.data_ptr<float>() + row * heads * head_dim,
-                    k.data_ptr<float>() + first * stride, v.data_ptr<float>() + first * stride,
-                    row - first + 1, stride, heads, kv_heads, head_dim, scores.data(),
-                    out.data_ptr<float>() + row * heads * head_dim);
-        }
-      });
-    }
+      std::vector<float> scores(begins[s + 1] - first);
+      for (int64_t row = first; row < begins[s + 1]; ++row) {
+        AttendRow(q.data_ptr<float>() + row * heads * head_dim,
+                  k.data_ptr<float>() + first * stride, v.data_ptr<float>() + first * stride,
+                  row - first + 1, stride, heads, kv_heads, head_dim, scores.data(),
+                  out.data_ptr<float>() + row * heads * head_dim);
+      }
+    });
     return out;
   }
 
@@ -145,42 +156,45 @@ struct Attention : Function<Attention> {
                                   context->saved_data["kv_heads"].toInt(),
                                   context->saved_data["head_dim"].toInt()};
     const at::Tensor dout = gradients[0].contiguous();
-    std::vector<at::Tensor> dq, dk, dv;
     const int64_t* begins = saved[3].data_ptr<int64_t>();
-    for (int64_t s = 0; s + 1 < saved[3].size(0); ++s) {
+    at::Tensor dq = at::empty_like(saved[0]);
+    at::Tensor dk = at::empty_like(saved[1]);
+    at::Tensor dv = at::empty_like(saved[2]);
+    ForPieces(saved[3].size(0) - 1, 1, [&](int64_t s, int64_t) {
       const auto rows = [&](const at::Tensor& all) {
         return all.narrow(0, begins[s], begins[s + 1] - begins[s]);
       };
-      SequenceBackward(rows(saved[0]), rows(saved[1]), rows(saved[2]), rows(dout), shape, dq, dk,
-                       dv);
-    }
-    return {at::cat(dq), at::cat(dk), at::cat(dv), at::Tensor(), at::Tensor(), at::Tensor(),
-            at::Tensor()};
+      SequenceBackward({rows(saved[0]), rows(saved[1]), rows(saved[2]), rows(dout)}, shape,
+                       rows(dq), rows(dk), rows(dv));
+    });
+    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
+
+  struct SequenceRows {
+    at::Tensor q, k, v, dout;
+  };
 
   // P = softmax(scale Q K^T) below the diagonal, O = P V. Then dV = P^T dO and, with dP = dO V^T,
   // dS = P (dP - rowsum(P dP)), dQ = scale dS K, dK = scale dS^T Q. P is computed again.
-  static void SequenceBackward(const at::Tensor& q_rows, const at::Tensor& k_rows,
-                               const at::Tensor& v_rows, const at::Tensor& dout_rows,
-                               const AttentionShape& shape, std::vector<at::Tensor>& dq,
-                               std::vector<at::Tensor>& dk, std::vector<at::Tensor>& dv) {
-    const int64_t length = q_rows.size(0);
+  static void SequenceBackward(const SequenceRows& rows, const AttentionShape& shape,
+                               at::Tensor dq, at::Tensor dk, at::Tensor dv) {
+    const int64_t length = rows.q.size(0);
     const int64_t group = shape.heads / shape.kv_heads;
     const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
-    const at::Tensor q = ByKeyHead(q_rows, shape.heads, shape);
-    const at::Tensor k = ByKeyHead(k_rows, shape.kv_heads, shape);
-    const at::Tensor v = ByKeyHead(v_rows, shape.kv_heads, shape);
-    const at::Tensor dout = ByKeyHead(dout_rows, shape.heads, shape);
+    const at::Tensor q = ByKeyHead(rows.q, shape.heads, shape);
+    const at::Tensor k = ByKeyHead(rows.k, shape.kv_heads, shape);
+    const at::Tensor v = ByKeyHead(rows.v, shape.kv_heads, shape);
+    const at::Tensor dout = ByKeyHead(rows.dout, shape.heads, shape);
     const at::Tensor future =
         at::full({length, length}, -std::numeric_limits<float>::infinity(), q.options()).triu_(1);
     at::Tensor p = at::bmm(q, k.transpose(1, 2)).mul_(scale);
     p.view({shape.kv_heads, group, length, length}).add_(future);
     p = at::softmax(p, -1);
-    dv.push_back(FromKeyHead(at::bmm(p.transpose(1, 2), dout), shape.kv_heads, shape));
+    dv.copy_(FromKeyHead(at::bmm(p.transpose(1, 2), dout), shape.kv_heads, shape));
     at::Tensor ds = at::bmm(dout, v.transpose(1, 2));
     ds = at::_softmax_backward_data(ds, p, -1, at::kFloat).mul_(scale);
-    dq.push_back(FromKeyHead(at::bmm(ds, k), shape.heads, shape));
-    dk.push_back(FromKeyHead(at::bmm(ds.transpose(1, 2), q), shape.kv_heads, shape));
+    dq.copy_(FromKeyHead(at::bmm(ds, k), shape.heads, shape));
+    dk.copy_(FromKeyHead(at::bmm(ds.transpose(1, 2), q), shape.kv_heads, shape));
   }
 };
 
@@ -213,13 +227,13 @@ struct LogProb : Function<LogProb> {
       const int64_t rows = std::min(ChunkRows(vocab), count - first);
       const at::Tensor logits = NewRows(rows, vocab);
       MatMulRows(hidden_TK.narrow(0, first, rows), *packed, logits.data_ptr<float>());
-      for (int64_t row = 0; row < rows; ++row) {
+      ForPieces(rows, 1, [&](int64_t row, int64_t) {
         const float* values = logits.data_ptr<float>() + row * vocab;
         const float normaliser = LogSumExp(values, vocab);
         const int64_t target = targets.data_ptr<int64_t>()[first + row];
         normalisers.data_ptr<float>()[first + row] = normaliser;
         logps.data_ptr<float>()[first + row] = values[target] - normaliser;
-      }
+      });
     }
     context->save_for_backward({hidden_TK, weight_VK, targets, normalisers});
     return logps;
@@ -241,11 +255,11 @@ struct LogProb : Function<LogProb> {
       };
       const at::Tensor hidden = chunk(hidden_TK);
       const at::Tensor gradient = chunk(dlogps_T1);
-      at::Tensor dlogits = at::mm(hidden, weight_VK.t());
+      at::Tensor dlogits = Product(hidden, weight_VK.t());
       dlogits.sub_(chunk(normalisers_T1)).exp_().mul_(-gradient);
       dlogits.scatter_add_(1, chunk(targets_T1), gradient);
-      chunk(dhidden_TK).copy_(at::mm(dlogits, weight_VK));
-      dweight_VK.addmm_(dlogits.t(), hidden);
+      chunk(dhidden_TK).copy_(Product(dlogits, weight_VK));
+      dweight_VK.add_(Product(dlogits.t(), hidden));
     }
     return {dhidden_TK, dweight_VK, at::Tensor(), at::Tensor()};
   }

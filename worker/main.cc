@@ -40,10 +40,10 @@ v1::WorkerInfo DescribeSelf(const Collective& ranks, const std::string& gang_id,
 }
 
 // Ending waits for the other ranks; one that is gone or deep in an update must not hold us up.
-void EndWithin(absl::Duration limit) {
-  std::thread([limit] {
+void EndWithin(absl::Duration limit, int exit_code) {
+  std::thread([limit, exit_code] {
     PauseFor(limit);
-    std::_Exit(EXIT_FAILURE);
+    std::_Exit(exit_code);
   }).detach();
 }
 
@@ -63,7 +63,7 @@ absl::Status Serve(const Flags& flags) {
   if (ranks->rank() == 0) AnnounceAddresses(server->address(), metrics->address());
   while (trainer.healthy() && WaitForStopSignal(absl::Seconds(1)) == 0) {
   }
-  EndWithin(absl::Milliseconds(2500));
+  EndWithin(absl::Milliseconds(2500), trainer.healthy() ? EXIT_SUCCESS : EXIT_FAILURE);
   membership.reset();  // leaves first, so that no new work comes
   server->Stop(absl::Milliseconds(500));
   if (trainer.healthy()) return absl::OkStatus();

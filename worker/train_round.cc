@@ -4,14 +4,13 @@
 #include <cmath>
 #include <utility>
 
-#include <ATen/Parallel.h>
-
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
 #include "worker/objectives.h"
+#include "worker/pieces.h"
 #include "worker/schedule.h"
 #include "worker/sharded_adamw.h"
 #include "worker/train_step.h"
@@ -187,7 +186,7 @@ absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& reque
                                               const ModelConfig& config,
                                               std::vector<float> weights, Collective& ranks,
                                               int threads, const TrainRoundHooks& hooks) {
-  at::set_num_threads(threads);
+  SetPieceThreads(threads);
   RoundTrainer trainer(request, config, std::move(weights), ranks, hooks);
   for (uint32_t epoch = 0; epoch < request.training().num_train_epochs(); ++epoch) {
     ATTUNE_RETURN_IF_ERROR(trainer.RunEpoch(epoch));

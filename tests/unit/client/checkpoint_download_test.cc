@@ -67,7 +67,8 @@ TEST_F(CheckpointDownloadTest, AWrongDigestLeavesNothing) {
   AddFile("config.json", "{}", 100);
   AddFile("weights.bin", "right", 100);
   service_.chunks.back().set_data("wrong");
-  EXPECT_THAT(Download(), StatusIs(absl::StatusCode::kDataLoss, "weights.bin arrived with 5 bytes"));
+  EXPECT_THAT(Download(),
+              StatusIs(absl::StatusCode::kDataLoss, "weights.bin arrived with 5 bytes"));
   EXPECT_THAT(Entries(), ElementsAre());
 }
 

@@ -76,13 +76,16 @@ TEST(ProgressTest, ShowsHowFarAPhaseIs) {
   progress.set_unit("responses");
   progress.set_per_second(52.13);
   EXPECT_EQ(FormatLiveLine(2, progress, 3),
-            "round 2/3  sampling  [=====               ]  320/1,280 responses  52.1/s  18.4 s left");
+            "round 2/3  sampling  [=====               ]  320/1,280 responses  52.1/s  "
+            "18.4 s left");
   progress.set_total(0);
   EXPECT_EQ(FormatLiveLine(2, progress, 3), "round 2/3  sampling  320 responses  52.1/s");
+  progress.set_per_second(12345.6);
   progress.set_done(2000);
   progress.set_total(1280);  // more than announced must not break the bar
   EXPECT_EQ(FormatLiveLine(2, progress, 3),
-            "round 2/3  sampling  [====================]  2,000/1,280 responses  52.1/s");
+            "round 2/3  sampling  [====================]  2,000/1,280 responses  12,345/s");
+  EXPECT_EQ(FormatLiveLine(2, v1::Progress(), 3), "round 2/3  starting  ");
 }
 
 TEST(ProgressTest, EstimatesTheRestFromFinishedRounds) {

@@ -114,7 +114,8 @@ TEST_F(SupervisorTest, AChildThatExitsBeforeItIsReadyIsNotStartedAgain) {
   Supervisor supervisor(options_);
   supervisor.Add(Shell("child", "echo the port is in use >&2; exit 1"));
   EXPECT_THAT(supervisor.FirstLine("child", kLong, {}),
-              StatusIs(absl::StatusCode::kUnavailable, "child exited with code 1 before it was ready"));
+              StatusIs(absl::StatusCode::kUnavailable,
+                       "child exited with code 1 before it was ready"));
   EXPECT_THAT(supervisor.status(),
               StatusIs(absl::StatusCode::kUnavailable, "    the port is in use\n"));
   EXPECT_TRUE(failed_.stop_requested());

@@ -19,7 +19,8 @@ v1::WorkerInfo Worker(const std::string& id) {
   return worker;
 }
 
-constexpr TaskPoolOptions kOptions = {.role = v1::WORKER_ROLE_ORACLE, .bench = absl::ZeroDuration()};
+constexpr TaskPoolOptions kOptions = {.role = v1::WORKER_ROLE_ORACLE,
+                                      .bench = absl::ZeroDuration()};
 
 TEST(TaskPoolTest, DoesEveryTaskOnceOverAllWorkers) {
   Membership membership;

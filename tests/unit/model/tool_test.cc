@@ -102,8 +102,10 @@ TEST_F(ToolTest, TokenizesWithAndWithoutSpecialTokens) {
 TEST_F(ToolTest, TokenizesTheReferencePrompts) {
   const std::string path =
       std::string(ATTUNE_SOURCE_DIR) + "/tests/data/stories260k_reference.json";
-  ASSERT_OK_AND_ASSIGN(const std::string reference, ReadFile(path));
-  for (const json& one : json::parse(reference)["cases"]) {
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(path));
+  const json reference = json::parse(bytes);
+  ASSERT_EQ(8u, reference["cases"].size());
+  for (const json& one : reference["cases"]) {
     std::istringstream in(json{{"text", one["text"]}}.dump());
     std::ostringstream out;
     ASSERT_OK(RunTokenize(kModel, /*add_special_tokens=*/true, in, out));

@@ -162,28 +162,33 @@ TEST_F(RolloutServiceTest, KeepsTheOldPolicyWhenTheNewOneIsDamaged) {
 
 TEST_F(RolloutServiceTest, RefusesMoreCallsThanItsLimitAndEndsThoseWhoseCallerHasGone) {
   ASSERT_OK(Load(SourceOf(initial_, 0)));
-  constexpr int kCalls = RolloutServiceImpl::kSampleCallsMax;
+  constexpr int kCalls = RolloutServiceImpl::kSampleCallsMax + 1;
   std::vector<grpc::ClientContext> contexts(kCalls);
-  std::vector<absl::Status> statuses(kCalls);
   std::vector<std::thread> callers;
+  absl::Mutex mu;
+  std::vector<absl::Status> statuses;
   for (int i = 0; i < kCalls; ++i) {
-    callers.emplace_back([this, &contexts, &statuses, i] {
+    callers.emplace_back([&, i] {
       // More work than would be done before it is cancelled below.
-      statuses[i] = Sample(Request(initial_.digest, 1024, 200), contexts[i]).status();
+      const absl::Status status = Sample(Request(initial_.digest, 1024, 200), contexts[i]).status();
+      absl::MutexLock lock(&mu);
+      statuses.push_back(status);
     });
   }
-  absl::Status refused;
-  while (refused.ok()) refused = Sample(Request(initial_.digest, 0)).status();
-  EXPECT_THAT(refused, StatusIs(StatusCode::kResourceExhausted, "busy with 4 Sample calls"));
+  {
+    absl::MutexLock lock(&mu);
+    const auto one_ended = [&] { return !statuses.empty(); };
+    mu.Await(absl::Condition(&one_ended));
+  }
   for (grpc::ClientContext& context : contexts) context.TryCancel();
   for (std::thread& caller : callers) caller.join();
-  for (const absl::Status& status : statuses) {
-    EXPECT_THAT(status, StatusIs(StatusCode::kCancelled, ""));
-  }
-  while (absl::IsResourceExhausted(refused)) {  // until the server has noticed
-    refused = Sample(Request(initial_.digest, 0)).status();
-  }
-  EXPECT_OK(refused);
+  EXPECT_THAT(statuses[0], StatusIs(StatusCode::kResourceExhausted, "busy with 4 Sample calls"));
+  for (int i = 1; i < kCalls; ++i) EXPECT_THAT(statuses[i], StatusIs(StatusCode::kCancelled, ""));
+  absl::Status after;
+  do {  // until the server has noticed
+    after = Sample(Request(initial_.digest, 0)).status();
+  } while (absl::IsResourceExhausted(after));
+  EXPECT_OK(after);
 }
 
 // Notes who registers.

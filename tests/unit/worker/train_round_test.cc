@@ -32,7 +32,8 @@ std::vector<v1::TrainingPair> Share(const std::vector<v1::TrainingPair>& pairs, 
 }
 
 absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
-                                 const std::vector<v1::TrainingPair>& pairs, int ranks) {
+                                 const std::vector<v1::TrainingPair>& pairs, int ranks,
+                                 int threads = 1) {
   Outcome outcome;
   const uint32_t batch = request.training().per_device_train_batch_size() *
                          request.training().gradient_accumulation_steps();
@@ -45,7 +46,8 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
       if (rank == 0) outcome.steps.push_back(step);
     };
     ATTUNE_ASSIGN_OR_RETURN(std::vector<float> weights,
-                            TrainRound(request, TestConfig(), TestWeights(), collective, 1, hooks));
+                            TrainRound(request, TestConfig(), TestWeights(), collective, threads,
+                                       hooks));
     if (rank == 0) outcome.weights = std::move(weights);
     return absl::OkStatus();
   });
@@ -135,6 +137,14 @@ TEST(TrainRoundTest, MicroBatchesChangeRoundingOnly) {
   request.mutable_training()->set_gradient_accumulation_steps(4);
   ASSERT_OK_AND_ASSIGN(const Outcome split, RunRound(request, ReferencePairs(), 1));
   ExpectSameLosses(whole, split, 3e-6);
+}
+
+TEST(TrainRoundTest, ThreadsChangeNothing) {
+  v1::TrainRoundRequest request = SixUpdates();
+  request.mutable_training()->set_per_device_train_batch_size(4);  // several pieces of rows
+  ASSERT_OK_AND_ASSIGN(const Outcome one, RunRound(request, ReferencePairs(), 1, 1));
+  ASSERT_OK_AND_ASSIGN(const Outcome three, RunRound(request, ReferencePairs(), 1, 3));
+  EXPECT_EQ(one.weights, three.weights);
 }
 
 TEST(TrainRoundTest, IsTheSameBitForBitWhenRepeated) {

@@ -1,0 +1,43 @@
+#include "model/text_pattern.h"
+
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/model/json_fixture.h"
+
+namespace attune {
+namespace {
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+std::vector<TextSpan> Find(const std::string& json, absl::string_view text) {
+  const JsonFixture fixture(json);
+  const auto pattern = TextPattern::Parse(fixture.json());
+  EXPECT_OK(pattern);
+  return pattern.ok() ? pattern->FindAll(text) : std::vector<TextSpan>{};
+}
+
+TEST(TextPatternTest, StringsAreLiteral) {
+  EXPECT_EQ(Find(R"({"String": "a."})", "a.aba.a."),
+            (std::vector<TextSpan>{{0, 2}, {4, 6}, {6, 8}}));
+  EXPECT_EQ(Find(R"({"Regex": "a."})", "a.ab"), (std::vector<TextSpan>{{0, 2}, {2, 4}}));
+}
+
+TEST(TextPatternTest, TheEmptyStringIsBetweenAllCharacters) {
+  EXPECT_EQ(Find(R"({"String": ""})", "é"), (std::vector<TextSpan>{{0, 0}, {2, 2}}));
+}
+
+TEST(TextPatternTest, RefusesOtherShapes) {
+  for (const char* json : {R"({})", R"("a")", R"({"String": "a", "Regex": "b"})",
+                           R"({"String": 1})", R"({"Regex": "("})"}) {
+    const JsonFixture fixture(json);
+    EXPECT_THAT(TextPattern::Parse(fixture.json()), StatusIs(kInvalid, "component")) << json;
+  }
+}
+
+TEST(TextPatternTest, ReplacesSpans) {
+  EXPECT_EQ(ReplaceSpans("abcd", {{0, 1}, {2, 2}, {3, 4}}, "--"), "--b--c--");
+  EXPECT_EQ(ReplaceSpans("abcd", {}, "--"), "abcd");
+}
+
+}  // namespace
+}  // namespace attune
