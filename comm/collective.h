@@ -1,4 +1,4 @@
-// What trainer ranks say to each other: sums and gathers of fp32 buffers in host memory.
+// What trainer ranks say to each other: sums and gathers of buffers in host memory.
 #ifndef ATTUNE_COMM_COLLECTIVE_H_
 #define ATTUNE_COMM_COLLECTIVE_H_
 
@@ -25,7 +25,8 @@ class Collective {
 
   virtual absl::Status AllReduceSum(absl::Span<double> values) = 0;
   // `full` has size() * slice.size() elements; rank r receives the sum of everybody's r-th slice.
-  virtual absl::Status ReduceScatterSum(absl::Span<const float> full, absl::Span<float> slice) = 0;
+  virtual absl::Status ReduceScatterSum(absl::Span<const double> full,
+                                        absl::Span<double> slice) = 0;
   // The inverse: rank r's slice becomes the r-th of everybody's `full`; it may lie there already.
   virtual absl::Status AllGather(absl::Span<const float> slice, absl::Span<float> full) = 0;
   virtual absl::Status Barrier() = 0;
@@ -42,8 +43,9 @@ absl::Status RunLocalRanks(int ranks, const std::function<absl::Status(Collectiv
 
 // MPI_COMM_WORLD of this process: initialises MPI (thread multiple) now and finalises it when
 // destroyed. A process not started by mpirun is rank 0 of 1. Waiting sleeps instead of spinning; an
-// operation that takes longer than kCollectiveTimeout is DEADLINE_EXCEEDED with its name and number,
-// and the process must then end. Sums are taken in the order of the ranks, as RunLocalRanks does.
+// operation that takes longer than kCollectiveTimeout is DEADLINE_EXCEEDED with its name and
+// number, and the process must then end. Sums are taken in the order of the ranks, as RunLocalRanks
+// does.
 // (comm/collective_mpi.cc)
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Collective>> MakeMpiCollective();
 

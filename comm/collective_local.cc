@@ -75,12 +75,13 @@ class LocalCollective : public Collective {
     return status;
   }
 
-  absl::Status ReduceScatterSum(absl::Span<const float> full, absl::Span<float> slice) override {
+  absl::Status ReduceScatterSum(absl::Span<const double> full,
+                                absl::Span<double> slice) override {
     ATTUNE_CHECK(full.size() == slice.size() * size());
     return Exchange(full.data(), [&] {
-      std::fill(slice.begin(), slice.end(), 0.0f);
+      std::fill(slice.begin(), slice.end(), 0.0);
       for (int r = 0; r < size(); ++r) {
-        const float* theirs = static_cast<const float*>(point_->Shown(r)) + rank_ * slice.size();
+        const double* theirs = static_cast<const double*>(point_->Shown(r)) + rank_ * slice.size();
         for (size_t i = 0; i < slice.size(); ++i) slice[i] += theirs[i];
       }
     });

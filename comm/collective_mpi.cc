@@ -48,17 +48,18 @@ class MpiCollective : public Collective {
     return absl::OkStatus();
   }
 
-  absl::Status ReduceScatterSum(absl::Span<const float> full, absl::Span<float> slice) override {
+  absl::Status ReduceScatterSum(absl::Span<const double> full,
+                                absl::Span<double> slice) override {
     ATTUNE_CHECK(full.size() == slice.size() * size_);
     received_.resize(full.size());
     ATTUNE_RETURN_IF_ERROR(
         Run("ReduceScatterSum", slice.size(), [&](int count, MPI_Request* request) {
-          return MPI_Ialltoall(full.data(), count, MPI_FLOAT, received_.data(), count, MPI_FLOAT,
+          return MPI_Ialltoall(full.data(), count, MPI_DOUBLE, received_.data(), count, MPI_DOUBLE,
                                MPI_COMM_WORLD, request);
         }));
-    std::fill(slice.begin(), slice.end(), 0.0f);
+    std::fill(slice.begin(), slice.end(), 0.0);
     for (int r = 0; r < size_; ++r) {
-      const float* theirs = received_.data() + r * slice.size();
+      const double* theirs = received_.data() + r * slice.size();
       for (size_t i = 0; i < slice.size(); ++i) slice[i] += theirs[i];
     }
     return absl::OkStatus();
@@ -122,7 +123,7 @@ class MpiCollective : public Collective {
   const int size_;
   bool healthy_ = true;
   uint64_t operations_ = 0;
-  std::vector<float> received_;  // scratch of ReduceScatterSum
+  std::vector<double> received_;  // scratch of ReduceScatterSum
 };
 
 }  // namespace

@@ -10,10 +10,16 @@
 namespace attune {
 namespace {
 
+// Eight sums at a time, since one addition need not wait for the last; always in the same order.
 double Sum(absl::Span<const float> weights) {
-  double sum = 0;
-  for (float weight : weights) sum += weight;
-  return sum;
+  double lanes[8] = {};
+  size_t i = 0;
+  for (; i + 8 <= weights.size(); i += 8) {
+    for (size_t j = 0; j < 8; ++j) lanes[j] += weights[i + j];
+  }
+  for (size_t j = 0; i + j < weights.size(); ++j) lanes[j] += weights[i + j];
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+         ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
 }
 
 absl::Status OutOfRange(const char* name, double value, const char* range) {
@@ -60,69 +66,111 @@ Draw Sampler::Next(absl::Span<const float> logits, double u) {
 }
 
 Draw Sampler::DrawFromAll(absl::Span<const float> logits, float max, double u) {
-  const double total = Sum(weights_);
+  constexpr size_t kBlock = 256;  // whole blocks are passed over by their sum
+  const absl::Span<const float> weights = weights_;
+  double total = 0;
+  for (size_t i = 0; i < weights.size(); i += kBlock) total += Sum(weights.subspan(i, kBlock));
   const double target = u * total;
   double sum = 0;
-  int32_t token = 0;
-  for (size_t id = 0; id < weights_.size(); ++id) {
-    if (weights_[id] == 0) continue;
+  size_t begin = 0;
+  for (; begin + kBlock < weights.size(); begin += kBlock) {
+    const double next = sum + Sum(weights.subspan(begin, kBlock));
+    if (next > target) break;
+    sum = next;
+  }
+  int32_t token = -1;
+  for (size_t id = begin; id < weights.size(); ++id) {
+    if (weights[id] == 0) continue;
     token = static_cast<int32_t>(id);  // the last one possible, should rounding keep sum <= target
-    sum += weights_[id];
+    sum += weights[id];
     if (sum > target) break;
   }
+  // Only zeros after the last block that counts: rounding again.
+  while (token < 0 || weights[token] == 0) token = static_cast<int32_t>(--begin);
   const double logp = (logits[token] - max) / options_.temperature - std::log(total);
   return {token, 0, static_cast<float>(logp)};
 }
 
 Draw Sampler::DrawFromTop(absl::Span<const float> logits, float max, double u) {
-  double total = Sum(weights_);
-  CollectTop(logits, max, total);
-  size_t count = top_.size();
-  if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(count)) {
-    count = options_.top_k;
-    while (count < top_.size() && logits[top_[count]] == logits[top_[count - 1]]) ++count;
-  }
-  if (options_.top_k > 0) {
-    total = 0;
-    for (size_t i = 0; i < count; ++i) total += weights_[top_[i]];
-  }
+  const int32_t last = LastKept(logits, max);
+  const auto keeps = [&](int32_t id) {
+    return logits[id] > logits[last] || (logits[id] == logits[last] && id <= last);
+  };
   double kept = 0;
-  for (size_t i = 0; i < count; ++i) {
-    kept += weights_[top_[i]];
-    if (options_.top_p < 1 && kept >= options_.top_p * total) count = i + 1;
-  }
+  for (int32_t id : candidates_) kept += keeps(id) ? weights_[id] : 0;
   const double target = u * kept;
   double sum = 0;
-  size_t i = 0;
-  for (; i + 1 < count; ++i) {
-    sum += weights_[top_[i]];
+  int32_t token = last;
+  for (int32_t id : candidates_) {
+    if (!keeps(id) || weights_[id] == 0) continue;
+    token = id;
+    sum += weights_[id];
     if (sum > target) break;
   }
-  const double logp = (logits[top_[i]] - max) / options_.temperature - std::log(kept);
-  return {top_[i], 0, static_cast<float>(logp)};
+  const double logp = (logits[token] - max) / options_.temperature - std::log(kept);
+  return {token, 0, static_cast<float>(logp)};
 }
 
-// Sorting a whole vocabulary for each token would cost more than a small model's forward pass, so
-// the tokens near the maximum are collected first, and more only where those do not suffice.
-void Sampler::CollectTop(absl::Span<const float> logits, float max, double total) {
+// Selection instead of sorting: a flat distribution over a large vocabulary would otherwise cost
+// more than a small model's forward pass.
+int32_t Sampler::LastKept(absl::Span<const float> logits, float max) {
+  double total = Sum(weights_);
+  CollectCandidates(logits, max, total);
+  order_ = candidates_;
+  const auto likelier = [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  };
+  if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(order_.size())) {
+    const auto kth = order_.begin() + options_.top_k - 1;
+    std::nth_element(order_.begin(), kth, order_.end(), likelier);
+    const float lowest = logits[*kth];
+    order_.erase(std::partition(order_.begin(), order_.end(),
+                                [&](int32_t id) { return logits[id] >= lowest; }),
+                 order_.end());
+  }
+  if (options_.top_k > 0) total = MassOf(0, order_.size());
+  if (options_.top_p == 1) return *std::max_element(order_.begin(), order_.end(), likelier);
+  // The smallest prefix that has the mass ends within [begin, end]; `mass` is that of [0, begin).
+  size_t begin = 0, end = order_.size();
+  double mass = 0;
+  while (end - begin > 1) {
+    const size_t middle = begin + (end - begin) / 2;
+    std::nth_element(order_.begin() + begin, order_.begin() + middle, order_.begin() + end,
+                     likelier);
+    const double half = MassOf(begin, middle);
+    if (mass + half >= options_.top_p * total) {
+      end = middle;
+    } else {
+      mass += half;
+      begin = middle;
+    }
+  }
+  return order_[begin];
+}
+
+double Sampler::MassOf(size_t begin, size_t end) const {
+  double mass = 0;
+  for (size_t i = begin; i < end; ++i) mass += weights_[order_[i]];
+  return mass;
+}
+
+void Sampler::CollectCandidates(absl::Span<const float> logits, float max, double total) {
   for (double reach = 4 * options_.temperature;; reach *= 2) {
     const bool all = reach > 128 * options_.temperature;  // beyond that, weights are zero
     const float bound =
         all ? -std::numeric_limits<float>::infinity() : static_cast<float>(max - reach);
     double mass = 0;
-    top_.clear();
+    candidates_.clear();
     for (size_t id = 0; id < logits.size(); ++id) {
       if (!(logits[id] >= bound)) continue;
-      top_.push_back(static_cast<int32_t>(id));
+      candidates_.push_back(static_cast<int32_t>(id));
       mass += weights_[id];
     }
-    const bool enough = options_.top_k > 0 ? static_cast<int64_t>(top_.size()) >= options_.top_k
-                                           : mass >= options_.top_p * total;
-    if (enough || all) break;
+    const bool enough = options_.top_k > 0
+                            ? static_cast<int64_t>(candidates_.size()) >= options_.top_k
+                            : mass >= options_.top_p * total;
+    if (enough || all) return;
   }
-  std::sort(top_.begin(), top_.end(), [&](int32_t a, int32_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  });
 }
 
 }  // namespace attune

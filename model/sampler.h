@@ -33,20 +33,24 @@ class Sampler {
   // The options must pass CheckSamplingOptions.
   explicit Sampler(const SamplingOptions& options) : options_(options) {}
 
-  // Inverse of the cumulative distribution at u in [0, 1): over ids in ascending order, or, when
-  // top_k or top_p cut it, from the most likely token down (ties by id). Logits that are no
-  // distribution (NaN, infinity) give a logp that is not finite.
+  // Inverse, at u in [0, 1), of the cumulative distribution over the tokens kept, in the order of
+  // their ids. Of equal tokens top_p keeps those of lower id. Logits that are no distribution (NaN,
+  // infinity) give a logp that is not finite.
   Draw Next(absl::Span<const float> logits, double u);
 
  private:
   Draw DrawFromAll(absl::Span<const float> logits, float max, double u);
   Draw DrawFromTop(absl::Span<const float> logits, float max, double u);
-  // The ids of the likeliest tokens in order: all that top_k and top_p can keep, perhaps more.
-  void CollectTop(absl::Span<const float> logits, float max, double total);
+  // The token that top_k and top_p keep last, from the likeliest down.
+  int32_t LastKept(absl::Span<const float> logits, float max);
+  // Fills candidates_ with the ids near the maximum: all that can be kept, perhaps more.
+  void CollectCandidates(absl::Span<const float> logits, float max, double total);
+  double MassOf(size_t begin, size_t end) const;  // of a range of order_
 
   const SamplingOptions options_;
-  std::vector<float> weights_;  // exp((logit - max) / temperature), by id
-  std::vector<int32_t> top_;
+  std::vector<float> weights_;       // exp((logit - max) / temperature), by id
+  std::vector<int32_t> candidates_;  // ids, ascending
+  std::vector<int32_t> order_;       // of them, partly sorted from the likeliest down
 };
 
 }  // namespace attune

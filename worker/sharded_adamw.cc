@@ -32,9 +32,9 @@ void UpdateRun(const AdamWStep& step, int64_t count, const float* __restrict gra
   }
 }
 
-double SquaredNorm(absl::Span<const float> values) {
+double SquaredNorm(absl::Span<const double> values) {
   double sum = 0;
-  for (float value : values) sum += static_cast<double>(value) * value;
+  for (double value : values) sum += value * value;
   return sum;
 }
 
@@ -47,17 +47,18 @@ ShardedAdamW::ShardedAdamW(std::vector<TensorSpec> layout, const AdamWOptions& o
     : layout_(std::move(layout)),
       options_(options),
       slice_size_(SliceSize(WeightCount(layout_), ranks.size())),
-      gradient_slice_(slice_size_),
-      first_moments_(options.zero_stage == 0 ? slice_size_ * ranks.size() : slice_size_),
+      sum_slice_(slice_size_),
+      gradient_(options.zero_stage == 0 ? slice_size_ * ranks.size() : slice_size_),
+      first_moments_(gradient_.size()),
       second_moments_(first_moments_.size()) {}
 
 absl::StatusOr<double> ShardedAdamW::Step(Collective& ranks, double learning_rate,
                                           absl::Span<float> parameters,
-                                          absl::Span<float> gradients) {
+                                          absl::Span<double> gradients) {
   const int64_t begin = ranks.rank() * slice_size_;
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) == slice_size_ * ranks.size());
-  ATTUNE_RETURN_IF_ERROR(ranks.ReduceScatterSum(gradients, absl::MakeSpan(gradient_slice_)));
-  double squared_norm = SquaredNorm(gradient_slice_);
+  ATTUNE_RETURN_IF_ERROR(ranks.ReduceScatterSum(gradients, absl::MakeSpan(sum_slice_)));
+  double squared_norm = SquaredNorm(sum_slice_);
   ATTUNE_RETURN_IF_ERROR(ranks.AllReduceSum(absl::MakeSpan(&squared_norm, 1)));
   const double norm = std::sqrt(squared_norm);
   if (!std::isfinite(norm)) {
@@ -67,24 +68,28 @@ absl::StatusOr<double> ShardedAdamW::Step(Collective& ranks, double learning_rat
   const bool clips = options_.max_grad_norm > 0;
   const float clip = clips ? std::min(1.0, options_.max_grad_norm / (norm + 1e-6)) : 1.0;
   ++steps_;
+  absl::Span<float> rounded = absl::MakeSpan(gradient_);
+  if (options_.zero_stage == 0) rounded = rounded.subspan(begin, slice_size_);
+  std::copy(sum_slice_.begin(), sum_slice_.end(), rounded.begin());
   if (options_.zero_stage == 0) {
-    ATTUNE_RETURN_IF_ERROR(ranks.AllGather(gradient_slice_, gradients));
-    Update(0, gradients, clip, learning_rate, parameters);
+    ATTUNE_RETURN_IF_ERROR(ranks.AllGather(rounded, absl::MakeSpan(gradient_)));
+    Update(0, gradient_, clip, learning_rate, parameters);
   } else {
-    Update(begin, gradient_slice_, clip, learning_rate, parameters);
+    Update(begin, gradient_, clip, learning_rate, parameters);
     ATTUNE_RETURN_IF_ERROR(ranks.AllGather(parameters.subspan(begin, slice_size_), parameters));
   }
-  std::fill(gradients.begin(), gradients.end(), 0.0f);
+  std::fill(gradients.begin(), gradients.end(), 0.0);
   return norm;
 }
 
 void ShardedAdamW::Update(int64_t begin, absl::Span<const float> gradient, float clip,
                           double learning_rate, absl::Span<float> parameters) {
   const double t = static_cast<double>(steps_);
+  const double step_size = learning_rate / (1 - std::pow(options_.beta1, t));
   AdamWStep step = {.beta1 = static_cast<float>(options_.beta1),
                     .beta2 = static_cast<float>(options_.beta2),
                     .keep = 1,
-                    .step_size = static_cast<float>(learning_rate / (1 - std::pow(options_.beta1, t))),
+                    .step_size = static_cast<float>(step_size),
                     .correction = static_cast<float>(std::sqrt(1 - std::pow(options_.beta2, t))),
                     .epsilon = static_cast<float>(options_.epsilon),
                     .clip = clip};

@@ -28,16 +28,19 @@ int64_t SliceSize(int64_t count, int ranks);
 // The state of the optimiser of one rank. Both stages give the same numbers.
 class ShardedAdamW {
  public:
-  ShardedAdamW(std::vector<TensorSpec> layout, const AdamWOptions& options, const Collective& ranks);
+  ShardedAdamW(std::vector<TensorSpec> layout, const AdamWOptions& options,
+               const Collective& ranks);
 
   // One update. Both vectors have SliceSize() * ranks elements in the order of the layout, padded
-  // with zeros. `gradients` are this rank's part of a sum over ranks; they are zero afterwards.
+  // with zeros. `gradients` are this rank's part of a sum over ranks; they are zero afterwards. They
+  // are summed in double precision and rounded once, so that the sum practically does not depend on
+  // how it was shared out (fp32 addends leave 29 spare bits).
   // `parameters` are equal on all ranks before and after. Returns the norm of the summed gradient
   // before clipping. FAILED_PRECONDITION on every rank, with the parameters untouched, when that
   // is not finite.
   [[nodiscard]] absl::StatusOr<double> Step(Collective& ranks, double learning_rate,
                                             absl::Span<float> parameters,
-                                            absl::Span<float> gradients);
+                                            absl::Span<double> gradients);
 
  private:
   // Elements [begin, begin + gradient.size()) of the vector.
@@ -48,7 +51,8 @@ class ShardedAdamW {
   const AdamWOptions options_;
   const int64_t slice_size_;
   int64_t steps_ = 0;
-  std::vector<float> gradient_slice_;
+  std::vector<double> sum_slice_;
+  std::vector<float> gradient_;  // rounded: of the slice (stage 1) or of everything (stage 0)
   std::vector<float> first_moments_;   // of the slice (stage 1) or of everything (stage 0)
   std::vector<float> second_moments_;
 };

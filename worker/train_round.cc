@@ -76,8 +76,9 @@ class RoundTrainer {
         objective_(ObjectiveOf(request.objective())),
         count_(weights.size()),
         parameters_(Padded(std::move(weights), ranks.size())),
+        pair_gradient_(parameters_.size()),
         gradients_(parameters_.size()),
-        model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(gradients_)),
+        model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(pair_gradient_)),
         optimizer_(WeightLayout(config), OptionsOf(request.training()), ranks) {}
 
   absl::Status RunEpoch(uint32_t epoch) {
@@ -115,8 +116,9 @@ class RoundTrainer {
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums sums,
         OverAllRanks(ranks_,
-                     AccumulateGradients(model_, config_, objective_, pairs,
-                                         spec.per_device_train_batch_size(), update_pairs),
+                     AccumulateGradients(model_, config_, objective_, pairs, update_pairs,
+                                         absl::MakeSpan(pair_gradient_),
+                                         absl::MakeSpan(gradients_)),
                      hooks_.stop()));
     if (sums.pairs != update_pairs) {
       return absl::InternalError(absl::StrCat(name, " got ", sums.pairs, " pairs instead of ",
@@ -164,7 +166,8 @@ class RoundTrainer {
   const Objective objective_;
   const size_t count_;  // parameters without padding
   std::vector<float> parameters_;
-  std::vector<float> gradients_;
+  std::vector<float> pair_gradient_;
+  std::vector<double> gradients_;  // of the update, this rank's part
   DifferentiableModel model_;
   ShardedAdamW optimizer_;
   double tokens_ = 0;  // of the round so far

@@ -21,8 +21,8 @@ double LogpGap(const PairBatch& batch, const at::Tensor& logps) {
   return gap;
 }
 
-void RunMicroBatch(const DifferentiableModel& model, const Objective& objective,
-                   const PairBatch& batch, int64_t update_pairs, UpdateSums& sums) {
+void RunBatch(const DifferentiableModel& model, const Objective& objective, const PairBatch& batch,
+              int64_t update_pairs, UpdateSums& sums) {
   const at::Tensor logps = SequenceSums(batch, model.TokenLogProbs(batch.sequences));
   const at::Tensor chosen = logps.narrow(0, 0, batch.pairs);
   const at::Tensor rejected = logps.narrow(0, batch.pairs, batch.pairs);
@@ -49,19 +49,21 @@ absl::StatusOr<UpdateSums> AccumulateGradients(const DifferentiableModel& model,
                                                const ModelConfig& config,
                                                const Objective& objective,
                                                absl::Span<const v1::TrainingPair> pairs,
-                                               int64_t micro_batch, int64_t update_pairs) {
-  UpdateSums sums;
-  for (size_t first = 0; first < pairs.size(); first += micro_batch) {
-    ATTUNE_ASSIGN_OR_RETURN(const PairBatch batch,
-                            MakePairBatch(pairs.subspan(first, micro_batch), config));
+                                               int64_t update_pairs, absl::Span<float> scratch,
+                                               absl::Span<double> sums) {
+  UpdateSums result;
+  for (const v1::TrainingPair& pair : pairs) {
+    ATTUNE_ASSIGN_OR_RETURN(const PairBatch batch, MakePairBatch({&pair, 1}, config));
     try {
-      RunMicroBatch(model, objective, batch, update_pairs, sums);
+      RunBatch(model, objective, batch, update_pairs, result);
     } catch (const std::exception& error) {  // the boundary to LibTorch, which throws
-      return absl::InternalError(absl::StrCat("training on pairs ", pairs[first].index(),
-                                              " and following: ", error.what()));
+      return absl::InternalError(
+          absl::StrCat("training on pair ", pair.index(), ": ", error.what()));
     }
+    for (size_t i = 0; i < scratch.size(); ++i) sums[i] += scratch[i];
+    std::fill(scratch.begin(), scratch.end(), 0.0f);
   }
-  return sums;
+  return result;
 }
 
 }  // namespace attune

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
+#include "client/stop_wait.h"
 #include "common/digest.h"
 #include "common/files.h"
 #include "tests/unit/client/fake_job_service.h"
@@ -103,6 +104,14 @@ class LocalRunTest : public testing::Test {
 };
 
 TEST_F(LocalRunTest, LeavesReportModelAndLogs) {
+  service_.watch = [this](grpc::ServerContext*, const auto&, const auto& send) {
+    // The fake has workers before their processes are there.
+    while (!FileExists(Out("cluster/logs/trainer.log"))) {
+      WaitUnlessStopped({}, absl::Milliseconds(5));
+    }
+    send(MakeEvent(1, v1::JOB_STATE_SUCCEEDED, "the job ended"));
+    return absl::OkStatus();
+  };
   ASSERT_OK_AND_ASSIGN(const LocalRunResult result, Run());
   EXPECT_EQ(result.job.state(), v1::JOB_STATE_SUCCEEDED);
   EXPECT_THAT(ListDirectory(Out()).value(), ElementsAre("cluster", "model", "report.json"));

@@ -10,21 +10,21 @@
 namespace attune {
 
 // A value whose sum over ranks depends on the order of addition, so that a wrong order shows.
-inline float AwkwardValue(int rank, size_t i) {
-  return (rank % 2 == 0 ? 1.0f : -0.99999f) * (1.0f + 1e-3f * static_cast<float>(i * 7 + rank * 3));
+inline double AwkwardValue(int rank, size_t i) {
+  return (rank % 2 == 0 ? 1.0 : -0.99999) * (1.0 + 1e-3 * static_cast<double>(i * 7 + rank * 3));
 }
 
 inline void CheckReduceScatter(Collective& collective, size_t slice_size) {
   const int size = collective.size();
   const int rank = collective.rank();
-  std::vector<float> full(slice_size * size);
+  std::vector<double> full(slice_size * size);
   for (size_t i = 0; i < full.size(); ++i) full[i] = AwkwardValue(rank, i);
-  const std::vector<float> before = full;
-  std::vector<float> slice(slice_size, -1.0f);
+  const std::vector<double> before = full;
+  std::vector<double> slice(slice_size, -1.0);
   EXPECT_OK(collective.ReduceScatterSum(full, absl::MakeSpan(slice)));
   EXPECT_EQ(full, before);
   for (size_t i = 0; i < slice_size; ++i) {
-    float expected = 0;
+    double expected = 0;
     for (int r = 0; r < size; ++r) expected += AwkwardValue(r, rank * slice_size + i);
     ASSERT_EQ(slice[i], expected) << "element " << i;
   }
@@ -38,11 +38,12 @@ inline void CheckAllGather(Collective& collective, size_t slice_size, bool in_pl
   absl::Span<float> slice = in_place
       ? absl::MakeSpan(full).subspan(rank * slice_size, slice_size)
       : absl::MakeSpan(own);
-  for (size_t i = 0; i < slice_size; ++i) slice[i] = AwkwardValue(rank, i);
+  for (size_t i = 0; i < slice_size; ++i) slice[i] = static_cast<float>(i) + 0.5f * rank;
   EXPECT_OK(collective.AllGather(slice, absl::MakeSpan(full)));
   for (int r = 0; r < size; ++r) {
     for (size_t i = 0; i < slice_size; ++i) {
-      ASSERT_EQ(full[r * slice_size + i], AwkwardValue(r, i)) << "rank " << r << " element " << i;
+      ASSERT_EQ(full[r * slice_size + i], static_cast<float>(i) + 0.5f * r)
+          << "rank " << r << " element " << i;
     }
   }
 }

@@ -26,15 +26,15 @@ TEST(MpiCollectiveTest, SumsAsLocalRanksDo) {
   const int size = World()->size();
   constexpr size_t kSlice = 1000;
   const auto reduce = [&](Collective& collective) {
-    std::vector<float> full(kSlice * size);
+    std::vector<double> full(kSlice * size);
     for (size_t i = 0; i < full.size(); ++i) full[i] = AwkwardValue(collective.rank(), i * 13);
-    std::vector<float> slice(kSlice);
+    std::vector<double> slice(kSlice);
     EXPECT_OK(collective.ReduceScatterSum(full, absl::MakeSpan(slice)));
     return slice;
   };
-  const std::vector<float> mine = reduce(*World());
+  const std::vector<double> mine = reduce(*World());
   EXPECT_OK(RunLocalRanks(size, [&](Collective& collective) {
-    const std::vector<float> local = reduce(collective);
+    const std::vector<double> local = reduce(collective);
     if (collective.rank() == World()->rank()) {
       EXPECT_EQ(local, mine);
     }

@@ -29,7 +29,8 @@ std::vector<float> Train(int ranks, const AdamWOptions& options, std::vector<dou
   EXPECT_OK(RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
     ShardedAdamW optimizer(Layout(), options, collective);
     const int64_t padded = SliceSize(kCount, ranks) * ranks;
-    std::vector<float> parameters(padded), gradients(padded);
+    std::vector<float> parameters(padded);
+    std::vector<double> gradients(padded);
     for (int64_t i = 0; i < kCount; ++i) parameters[i] = 0.3f * static_cast<float>(i - 5);
     for (int step = 0; step < 4; ++step) {
       for (int64_t i = 0; i < kCount; ++i) gradients[i] = Gradient(step, i) / ranks;
@@ -37,7 +38,7 @@ std::vector<float> Train(int ranks, const AdamWOptions& options, std::vector<dou
                               optimizer.Step(collective, 0.01 * (step + 1),
                                              absl::MakeSpan(parameters),
                                              absl::MakeSpan(gradients)));
-      for (float gradient : gradients) EXPECT_EQ(gradient, 0);
+      for (double gradient : gradients) EXPECT_EQ(gradient, 0);
       if (collective.rank() == 0) norms->push_back(norm);
     }
     for (int64_t i = kCount; i < padded; ++i) EXPECT_EQ(parameters[i], 0);
@@ -102,8 +103,9 @@ TEST(ShardedAdamWTest, StageZeroGivesTheNumbersOfStageOne) {
 TEST(ShardedAdamWTest, ANonFiniteGradientFailsEveryRankAndChangesNothing) {
   EXPECT_OK(RunLocalRanks(2, [](Collective& collective) -> absl::Status {
     ShardedAdamW optimizer(Layout(), Options(), collective);
-    std::vector<float> parameters(12, 1.0f), gradients(12, 0.0f);
-    if (collective.rank() == 1) gradients[10] = std::numeric_limits<float>::infinity();
+    std::vector<float> parameters(12, 1.0f);
+    std::vector<double> gradients(12, 0.0);
+    if (collective.rank() == 1) gradients[10] = std::numeric_limits<double>::infinity();
     EXPECT_THAT(optimizer.Step(collective, 0.1, absl::MakeSpan(parameters),
                                absl::MakeSpan(gradients)),
                 StatusIs(absl::StatusCode::kFailedPrecondition, "gradient norm is inf"));
