@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "common/files.h"
 #include "common/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -26,7 +25,7 @@ int64_t BytesOf(TensorType type) { return type == TensorType::kF32 ? 4 : 2; }
 
 // Parses without keeping anything nested deeper than a header is, and notes repeated names, which
 // the parser would silently merge.
-absl::StatusOr<Json> ParseHeader(const std::string& bytes) {
+absl::StatusOr<Json> ParseHeader(absl::string_view bytes) {
   std::set<std::string> names;
   std::string repeated;
   bool too_deep = false;
@@ -143,23 +142,20 @@ absl::StatusOr<SafetensorsIndex> ParseIndex(const Json& header, uint64_t data_be
   return index;
 }
 
-absl::StatusOr<SafetensorsIndex> ReadIndex(const std::string& path) {
-  ATTUNE_ASSIGN_OR_RETURN(const uint64_t file_bytes, FileSize(path));
-  ATTUNE_ASSIGN_OR_RETURN(const std::string prefix, ReadFileRange(path, 0, kPrefixBytes));
-  if (prefix.size() < kPrefixBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("it is ", file_bytes, " bytes long"));
+absl::StatusOr<SafetensorsIndex> ReadIndex(absl::string_view file) {
+  if (file.size() < kPrefixBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("it is ", file.size(), " bytes long"));
   }
   uint64_t header_bytes;
-  std::memcpy(&header_bytes, prefix.data(), kPrefixBytes);
-  const uint64_t limit = std::min(file_bytes - kPrefixBytes, kHeaderBytesMax);
+  std::memcpy(&header_bytes, file.data(), kPrefixBytes);
+  const uint64_t limit = std::min<uint64_t>(file.size() - kPrefixBytes, kHeaderBytesMax);
   if (header_bytes > limit) {
     return absl::InvalidArgumentError(absl::StrCat("its header would be ", header_bytes,
                                                    " bytes long, more than the possible ", limit));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFileRange(path, kPrefixBytes, header_bytes));
-  ATTUNE_ASSIGN_OR_RETURN(const Json header, ParseHeader(bytes));
+  ATTUNE_ASSIGN_OR_RETURN(const Json header, ParseHeader(file.substr(kPrefixBytes, header_bytes)));
   const uint64_t data_begin = kPrefixBytes + header_bytes;
-  return ParseIndex(header, data_begin, file_bytes - data_begin);
+  return ParseIndex(header, data_begin, file.size() - data_begin);
 }
 
 float FloatOfBits(uint32_t bits) { return std::bit_cast<float>(bits); }
@@ -178,29 +174,27 @@ float FloatOfHalf(uint16_t half) {
 
 }  // namespace
 
-absl::StatusOr<SafetensorsIndex> ReadSafetensorsIndex(const std::string& path) {
-  absl::StatusOr<SafetensorsIndex> index = ReadIndex(path);
+absl::StatusOr<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::Open(
+    const std::string& path) {
+  ATTUNE_ASSIGN_OR_RETURN(auto file, MappedFile::Open(path));
+  absl::StatusOr<SafetensorsIndex> index = ReadIndex(file->bytes());
   if (!index.ok()) return Annotate(index.status(), absl::StrCat("cannot read ", path));
-  return index;
+  return std::shared_ptr<const SafetensorsFile>(
+      new SafetensorsFile(path, std::move(file), *std::move(index)));
 }
 
-absl::Status ReadTensor(const std::string& path, const StoredTensor& tensor, float* out) {
-  const uint64_t wanted = static_cast<uint64_t>(tensor.size) * BytesOf(tensor.type);
-  ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFileRange(path, tensor.file_begin, wanted));
-  if (bytes.size() != wanted) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": it became shorter"));
-  }
+void SafetensorsFile::Read(const StoredTensor& tensor, float* out) const {
+  const char* const bytes = file_->bytes().data() + tensor.file_begin;
   if (tensor.type == TensorType::kF32) {
-    std::memcpy(out, bytes.data(), wanted);
-    return absl::OkStatus();
+    std::memcpy(out, bytes, static_cast<size_t>(tensor.size) * sizeof(float));
+    return;
   }
   for (int64_t i = 0; i < tensor.size; ++i) {
     uint16_t half;
-    std::memcpy(&half, bytes.data() + 2 * i, 2);
+    std::memcpy(&half, bytes + 2 * i, 2);
     out[i] = tensor.type == TensorType::kF16 ? FloatOfHalf(half)
                                              : FloatOfBits(static_cast<uint32_t>(half) << 16);
   }
-  return absl::OkStatus();
 }
 
 std::string SerializeSafetensors(absl::Span<const TensorToStore> tensors) {

@@ -6,13 +6,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/mapped_file.h"
 
 namespace attune {
 
@@ -28,12 +30,26 @@ struct StoredTensor {
 // By name.
 using SafetensorsIndex = std::map<std::string, StoredTensor>;
 
-// Reads and checks the header: types, shapes, and that the values lie in the file one after the
-// other without gap or overlap, to its end.
-[[nodiscard]] absl::StatusOr<SafetensorsIndex> ReadSafetensorsIndex(const std::string& path);
+// A mapped file whose header has been checked: types, shapes, and that the values lie one after the
+// other without gap or overlap, to the end. Immutable; thread-safe.
+class SafetensorsFile {
+ public:
+  [[nodiscard]] static absl::StatusOr<std::shared_ptr<const SafetensorsFile>> Open(
+      const std::string& path);
 
-// Reads the values of one tensor of `path` into `out`, tensor.size floats.
-absl::Status ReadTensor(const std::string& path, const StoredTensor& tensor, float* out);
+  const std::string& path() const { return path_; }
+  const SafetensorsIndex& index() const { return index_; }
+  // The values of a tensor of index() into `out`, tensor.size floats.
+  void Read(const StoredTensor& tensor, float* out) const;
+
+ private:
+  SafetensorsFile(std::string path, std::unique_ptr<const MappedFile> file, SafetensorsIndex index)
+      : path_(std::move(path)), file_(std::move(file)), index_(std::move(index)) {}
+
+  const std::string path_;
+  const std::unique_ptr<const MappedFile> file_;
+  const SafetensorsIndex index_;
+};
 
 struct TensorToStore {
   std::string name;

@@ -51,15 +51,6 @@ absl::StatusOr<std::vector<TokenizerJson>> TokenizerJson::Elements() const {
   return elements;
 }
 
-absl::StatusOr<std::vector<std::pair<std::string, TokenizerJson>>> TokenizerJson::Fields() const {
-  if (!value_->is_object()) return Expected("an object");
-  std::vector<std::pair<std::string, TokenizerJson>> fields;
-  for (const auto& [name, field] : value_->items()) {
-    fields.emplace_back(name, TokenizerJson(&field, absl::StrCat(path_, ".", name)));
-  }
-  return fields;
-}
-
 absl::StatusOr<std::string> TokenizerJson::AsString() const {
   if (!value_->is_string()) return Expected("a string");
   return value_->get_ref<const std::string&>();

@@ -27,9 +27,8 @@ class TokenizerJson {
   // The field `name`; missing when this is not an object or has no such field.
   TokenizerJson Field(absl::string_view name) const;
 
-  // This value as an array or an object (as its fields in order of name).
+  // The members of an array.
   [[nodiscard]] absl::StatusOr<std::vector<TokenizerJson>> Elements() const;
-  [[nodiscard]] absl::StatusOr<std::vector<std::pair<std::string, TokenizerJson>>> Fields() const;
 
   [[nodiscard]] absl::StatusOr<std::string> AsString() const;
   [[nodiscard]] absl::StatusOr<bool> AsBool() const;

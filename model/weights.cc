@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -29,18 +30,21 @@ constexpr char kIndexFile[] = "model.safetensors.index.json";
 
 // Where a tensor of a directory is.
 struct Source {
-  std::string path;
+  std::shared_ptr<const SafetensorsFile> file;
   StoredTensor tensor;
+
+  const std::string& path() const { return file->path(); }
+  void Read(float* out) const { file->Read(tensor, out); }
 };
 using Sources = std::map<std::string, Source>;
 
 absl::Status AddFile(const std::string& path, Sources* sources) {
-  ATTUNE_ASSIGN_OR_RETURN(SafetensorsIndex index, ReadSafetensorsIndex(path));
-  for (auto& [name, tensor] : index) {
-    const auto [it, added] = sources->emplace(name, Source{path, std::move(tensor)});
+  ATTUNE_ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+  for (const auto& [name, tensor] : file->index()) {
+    const auto [it, added] = sources->emplace(name, Source{file, tensor});
     if (!added) {
       return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", name, " is in ", it->second.path, " and in ", path));
+          absl::StrCat("tensor ", name, " is in ", it->second.path(), " and in ", path));
     }
   }
   return absl::OkStatus();
@@ -69,7 +73,7 @@ absl::StatusOr<Sources> ReadShards(const std::string& directory, const std::stri
   }
   for (const auto& [name, file] : index["weight_map"].items()) {
     const auto it = sources.find(name);
-    if (it == sources.end() || BaseName(it->second.path) != file.get<std::string>()) {
+    if (it == sources.end() || BaseName(it->second.path()) != file.get<std::string>()) {
       return absl::InvalidArgumentError(absl::StrCat("tensor ", name, " is not in ",
                                                      file.get<std::string>(), ", where ",
                                                      index_path, " says it is"));
@@ -98,7 +102,7 @@ absl::StatusOr<Sources> ReadSources(const std::string& directory) {
 absl::Status CheckShape(const TensorSpec& spec, const Source& source) {
   if (spec.shape == source.tensor.shape) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("cannot use ", source.path, ": tensor ", spec.name, " has the shape [",
+      absl::StrCat("cannot use ", source.path(), ": tensor ", spec.name, " has the shape [",
                    absl::StrJoin(source.tensor.shape, ", "), "], but config.json makes it [",
                    absl::StrJoin(spec.shape, ", "), "]"));
 }
@@ -117,11 +121,11 @@ absl::Status ResolveTiedHead(const TensorSpec& embedding, Sources* sources) {
     head_spec.name = kHead;
     ATTUNE_RETURN_IF_ERROR(CheckShape(head_spec, head->second));
     std::vector<float> a(embedding.size), b(embedding.size);
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(stored->second.path, stored->second.tensor, a.data()));
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(head->second.path, head->second.tensor, b.data()));
+    stored->second.Read(a.data());
+    head->second.Read(b.data());
     if (a != b) {
       return absl::InvalidArgumentError(
-          absl::StrCat("cannot use ", head->second.path, ": tensor lm_head.weight differs from ",
+          absl::StrCat("cannot use ", head->second.path(), ": tensor lm_head.weight differs from ",
                        kEmbedding, ", although config.json says tie_word_embeddings"));
     }
   }
@@ -135,14 +139,11 @@ absl::Status RefuseSurplus(const std::vector<TensorSpec>& layout, const Sources&
   for (const auto& [name, source] : sources) {
     // Old checkpoints store the rotary frequencies, which follow from config.json.
     if (names.count(name) > 0 || absl::EndsWith(name, ".rotary_emb.inv_freq")) continue;
-    return absl::InvalidArgumentError(absl::StrCat("cannot use ", source.path, ": tensor ", name,
+    return absl::InvalidArgumentError(absl::StrCat("cannot use ", source.path(), ": tensor ", name,
                                                    " is no part of the model of config.json"));
   }
   return absl::OkStatus();
 }
-
-// ---- Saving
-// --------------------------------------------------------------------------------------
 
 bool BelongsToCheckpoint(absl::string_view name) {
   for (const char* exact :
@@ -263,8 +264,7 @@ absl::StatusOr<std::vector<float>> LoadWeights(const std::string& directory,
   // Only now that the shapes are those of the files: config.json alone may ask for any memory.
   std::vector<float> weights(WeightCount(layout));
   for (const TensorSpec& spec : layout) {
-    const Source& source = sources.at(spec.name);
-    ATTUNE_RETURN_IF_ERROR(ReadTensor(source.path, source.tensor, &weights[spec.offset]));
+    sources.at(spec.name).Read(&weights[spec.offset]);
   }
   return weights;
 }

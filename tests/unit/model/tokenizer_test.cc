@@ -50,7 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
         Golden{"models/stories260k", "tests/data/tokenizers/stories260k.json"},
         Golden{"tests/data/tokenizers/gpt2", "tests/data/tokenizers/gpt2/golden.json"},
         // NFC, Split by a regular expression, Digits, ignore_merges, tokens around the text
-        Golden{"tests/data/tokenizers/split_regex", "tests/data/tokenizers/split_regex/golden.json"},
+        Golden{"tests/data/tokenizers/split_regex",
+               "tests/data/tokenizers/split_regex/golden.json"},
         // NFKC, Metaspace, bytes for unknown characters, merges as strings
         Golden{"tests/data/tokenizers/metaspace", "tests/data/tokenizers/metaspace/golden.json"},
         // Strip, accents, Lowercase, Whitespace, Punctuation, prefix and suffix of subwords
