@@ -1,8 +1,10 @@
 #include "coordinator/job_book.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/clock.h"
@@ -15,6 +17,12 @@ namespace {
 
 constexpr uint32_t kJobsPerPage = 500;
 constexpr uint32_t kEventsPerPage = 1000;
+
+// "running"
+std::string StateLabel(v1::JobState state) {
+  constexpr absl::string_view kPrefix = "JOB_STATE_";
+  return absl::AsciiStrToLower(v1::JobState_Name(state).substr(kPrefix.size()));
+}
 
 v1::JobEvent MakeEvent(const v1::Job& job, uint64_t sequence, const std::string& message) {
   v1::JobEvent event;
@@ -33,8 +41,8 @@ bool IsFinished(v1::JobState state) {
          state == v1::JOB_STATE_CANCELLED;
 }
 
-absl::StatusOr<std::unique_ptr<JobBook>> JobBook::Open(Store* store) {
-  std::unique_ptr<JobBook> book(new JobBook(store));
+absl::StatusOr<std::unique_ptr<JobBook>> JobBook::Open(Store* store, Metrics* metrics) {
+  std::unique_ptr<JobBook> book(new JobBook(store, metrics));
   absl::MutexLock lock(&book->mu_);
   uint64_t before = 0;
   while (true) {
@@ -42,9 +50,10 @@ absl::StatusOr<std::unique_ptr<JobBook>> JobBook::Open(Store* store) {
     for (const v1::Job& job : jobs) {
       if (IsFinished(job.state())) continue;
       LogInfo("taking up ", job.name(), " again");
-      book->names_[job.ordinal()] = job.name();
-      book->live_[job.ordinal()].cancelled = job.state() == v1::JOB_STATE_CANCELLING;
-      if (book->live_[job.ordinal()].cancelled) book->live_[job.ordinal()].stop.request_stop();
+      book->TrackLocked(job);
+      Live& live = book->live_[job.ordinal()];
+      live.cancelled = job.state() == v1::JOB_STATE_CANCELLING;
+      if (live.cancelled) live.stop.request_stop();
     }
     if (jobs.size() < kJobsPerPage) return book;
     before = jobs.back().ordinal();
@@ -54,10 +63,7 @@ absl::StatusOr<std::unique_ptr<JobBook>> JobBook::Open(Store* store) {
 absl::StatusOr<v1::Job> JobBook::Create(v1::Job job, const std::string& request_id) {
   absl::MutexLock lock(&mu_);
   ATTUNE_ASSIGN_OR_RETURN(job, store_->CreateJob(std::move(job), request_id));
-  if (!IsFinished(job.state())) {
-    names_[job.ordinal()] = job.name();
-    live_.try_emplace(job.ordinal());
-  }
+  if (!IsFinished(job.state())) TrackLocked(job);  // finished: an old job of the same request_id
   changed_.SignalAll();
   return job;
 }
@@ -115,12 +121,29 @@ absl::Status JobBook::WriteLocked(Commit commit, const std::string& message) {
   }
   commit.events = {std::move(event)};
   ATTUNE_RETURN_IF_ERROR(store_->Write(job.ordinal(), commit));
+  TrackLocked(job);
+  changed_.SignalAll();
+  return absl::OkStatus();
+}
+
+void JobBook::TrackLocked(const v1::Job& job) {
   if (IsFinished(job.state())) {
     names_.erase(job.ordinal());
     live_.erase(job.ordinal());
+    metrics_->Add("attune_jobs_finished_total", "Jobs by the state they ended in.", 1,
+                  {{"state", StateLabel(job.state())}});
+  } else {
+    names_[job.ordinal()] = job.name();
+    live_[job.ordinal()].state = job.state();
   }
-  changed_.SignalAll();
-  return absl::OkStatus();
+  for (v1::JobState state :
+       {v1::JOB_STATE_QUEUED, v1::JOB_STATE_RUNNING, v1::JOB_STATE_CANCELLING}) {
+    const auto count = std::count_if(live_.begin(), live_.end(), [&](const auto& entry) {
+      return entry.second.state == state;
+    });
+    metrics_->Set("attune_jobs", "Unfinished jobs by state.", static_cast<double>(count),
+                  {{"state", StateLabel(state)}});
+  }
 }
 
 void JobBook::SetProgress(const v1::Job& job, const v1::Progress& progress) {

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "attune/v1/job.pb.h"
 #include "attune/v1/job_service.pb.h"
+#include "common/metrics.h"
 #include "storage/store.h"
 
 namespace attune {
@@ -32,8 +33,9 @@ struct JobLease {
 // Thread-safe.
 class JobBook {
  public:
-  // The store must outlive the book. Finds the unfinished jobs of an earlier process.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<JobBook>> Open(Store* store);
+  // Both must outlive the book. Finds the unfinished jobs of an earlier process.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<JobBook>> Open(Store* store,
+                                                                     Metrics* metrics);
 
   [[nodiscard]] absl::StatusOr<v1::Job> Create(v1::Job job, const std::string& request_id);
   // Asks for the end of a job: a queued one is CANCELLED at once, a running one CANCELLING.
@@ -66,12 +68,15 @@ class JobBook {
  private:
   struct Live {  // of an unfinished job
     std::stop_source stop;
+    v1::JobState state = v1::JOB_STATE_QUEUED;
     bool cancelled = false;
     v1::Progress progress;
     uint64_t progress_version = 0;
   };
 
-  explicit JobBook(Store* store) : store_(store) {}
+  JobBook(Store* store, Metrics* metrics) : store_(store), metrics_(metrics) {}
+  // Notes the state of a job, which may be finished now, and counts.
+  void TrackLocked(const v1::Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status WriteLocked(Commit commit, const std::string& message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -79,6 +84,7 @@ class JobBook {
   }
 
   Store* const store_;
+  Metrics* const metrics_;
   mutable absl::Mutex mu_;
   absl::CondVar changed_;
   std::map<uint64_t, std::string> names_ ABSL_GUARDED_BY(mu_);  // of unfinished jobs, by ordinal

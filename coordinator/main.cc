@@ -32,7 +32,7 @@ absl::Status Serve(const Flags& flags) {
   ATTUNE_RETURN_IF_ERROR(CreateDirectories(data));
   ATTUNE_ASSIGN_OR_RETURN(const auto store, Store::Open(JoinPath(data, "store")));
   ATTUNE_ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(flags.metrics_listen, "coordinator"));
-  ATTUNE_ASSIGN_OR_RETURN(const auto book, JobBook::Open(store.get()));
+  ATTUNE_ASSIGN_OR_RETURN(const auto book, JobBook::Open(store.get(), metrics.get()));
   Membership membership;
   MembershipServiceImpl membership_service(&membership);
   PairServiceImpl pair_service(store.get());

@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   attune::SetLogName("trainer");
   if (!attune::Environment("OMPI_COMM_WORLD_RANK", "").empty()) attune::DieWithParent(SIGKILL);
   attune::Flags flags;
-  CLI::App app("One rank of Attune's trainer. Set OMP_WAIT_POLICY=passive where ranks share cores.");
+  CLI::App app("One rank of the trainer. Set OMP_WAIT_POLICY=passive where ranks share cores.");
   app.option_defaults()->always_capture_default();
   app.add_option("--listen", flags.listen, "gRPC address of rank 0; rank r takes the port + r")
       ->envname("ATTUNE_LISTEN");

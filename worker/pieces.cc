@@ -21,7 +21,7 @@ void SetPieceThreads(int threads) {
 
 void ForPieces(int64_t count, int64_t size, const std::function<void(int64_t, int64_t)>& work) {
   const int64_t pieces = (count + size - 1) / size;
-  const int threads = static_cast<int>(std::min<int64_t>(piece_threads, pieces));
+  [[maybe_unused]] const int threads = static_cast<int>(std::min<int64_t>(piece_threads, pieces));
   std::exception_ptr failure;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
   for (int64_t piece = 0; piece < pieces; ++piece) {

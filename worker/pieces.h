@@ -1,6 +1,7 @@
 // Threads inside one rank that do not change numbers: work is cut into pieces whose size depends on
-// the work alone, and each piece is computed by one thread, however many threads there are. (LibTorch
-// and BLAS cut by the number of threads, and their sums change with it; so both stay at one.)
+// the work alone, and each piece is computed by one thread, however many threads there are.
+// (LibTorch and BLAS cut by the number of threads, and their sums change with it; so both stay at
+// one.)
 #ifndef ATTUNE_WORKER_PIECES_H_
 #define ATTUNE_WORKER_PIECES_H_
 

@@ -32,9 +32,9 @@ class ShardedAdamW {
                const Collective& ranks);
 
   // One update. Both vectors have SliceSize() * ranks elements in the order of the layout, padded
-  // with zeros. `gradients` are this rank's part of a sum over ranks; they are zero afterwards. They
-  // are summed in double precision and rounded once, so that the sum practically does not depend on
-  // how it was shared out (fp32 addends leave 29 spare bits).
+  // with zeros. `gradients` are this rank's part of a sum over ranks; they are zero afterwards.
+  // They are summed in double precision and rounded once, so that the sum practically does not
+  // depend on how it was shared out (fp32 addends leave 29 spare bits).
   // `parameters` are equal on all ranks before and after. Returns the norm of the summed gradient
   // before clipping. FAILED_PRECONDITION on every rank, with the parameters untouched, when that
   // is not finite.

@@ -31,7 +31,8 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
 
 // Trains `weights` (in the order of WeightLayout) and returns the new ones, the same on all ranks.
 // A function of the request, the weights and the pairs; the number of ranks changes rounding only.
-// Every rank calls it, with `threads` threads for each, which change nothing. When it fails it fails on every rank:
+// Every rank calls it, with `threads` threads for each, which change nothing. When it fails it
+// fails on every rank:
 //   FAILED_PRECONDITION  a loss or gradient is not finite; names the update and the value
 //   CANCELLED            some rank was told to stop
 //   ABORTED              another rank failed; that rank has the reason

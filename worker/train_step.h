@@ -28,9 +28,9 @@ struct UpdateSums {
 
 // Adds the gradient of (sum of the losses of `pairs`) / `update_pairs` to `sums`. `update_pairs`
 // counts the pairs of all ranks, so that a pair weighs the same wherever it is computed. Each pair
-// is a forward and backward pass of its own, whose fp32 gradient (in `scratch`, the vector the model
-// adds to, zero before and after) is added up in double precision: the sum practically does not
-// depend on the company a pair is in, nor on how many ranks share the update.
+// is a forward and backward pass of its own, whose fp32 gradient (in `scratch`, the vector the
+// model adds to, zero before and after) is added up in double precision: the sum practically does
+// not depend on the company a pair is in, nor on how many ranks share the update.
 [[nodiscard]] absl::StatusOr<UpdateSums> AccumulateGradients(
     const DifferentiableModel& model, const ModelConfig& config, const Objective& objective,
     absl::Span<const v1::TrainingPair> pairs, int64_t update_pairs, absl::Span<float> scratch,

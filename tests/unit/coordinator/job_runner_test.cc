@@ -55,8 +55,8 @@ class JobRunnerTest : public testing::Test {
   // One life of a coordinator: until the job is finished, or until `book` is shut down.
   static void Live(Store* store, FakeWorkers* workers, const std::string& checkpoints,
                    const std::function<void(JobBook&)>& with_book) {
-    auto book = JobBook::Open(store).value();
     auto metrics = Metrics::Create("", "coordinator").value();
+    auto book = JobBook::Open(store, metrics.get()).value();
     JobRunner runner(book.get(), store, workers, metrics.get(), checkpoints);
     std::thread thread([&] { runner.Run(); });
     with_book(*book);

@@ -19,7 +19,8 @@ class JobServiceTest : public testing::Test {
  protected:
   JobServiceTest() : directory_(MakeTemporaryDirectory("job-service-test").value()) {
     store_ = Store::Open(JoinPath(directory_, "store")).value();
-    book_ = JobBook::Open(store_.get()).value();
+    metrics_ = Metrics::Create("", "coordinator").value();
+    book_ = JobBook::Open(store_.get(), metrics_.get()).value();
     service_ = std::make_unique<JobServiceImpl>(book_.get(), store_.get(), &membership_, &workers_,
                                                 std::string(ATTUNE_SOURCE_DIR));
     server_ = RpcServer::Start("127.0.0.1:0", {service_.get()}).value();
@@ -73,6 +74,7 @@ class JobServiceTest : public testing::Test {
   Membership membership_;
   FakeWorkers workers_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<JobBook> book_;
   std::unique_ptr<JobServiceImpl> service_;
   std::unique_ptr<RpcServer> server_;
