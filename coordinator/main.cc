@@ -51,7 +51,7 @@ absl::Status Serve(const Flags& flags) {
   LogInfo("stopping");
   book->Shutdown();
   run.join();
-  server->Stop(absl::Seconds(2));
+  server->Stop(absl::Seconds(1));
   return absl::OkStatus();
 }
 

@@ -32,7 +32,7 @@ absl::Status Run(const Flags& flags) {
   AnnounceAddresses(server->address(), metrics->address());
   WaitForStopSignal();
   membership.reset();  // leaves first, so that no new work comes
-  server->Stop(absl::Seconds(10));
+  server->Stop(absl::Seconds(5));
   return absl::OkStatus();
 }
 

@@ -9,7 +9,7 @@ double LearningRate(const v1::TrainingSpec& spec, uint32_t update, uint32_t upda
   const double peak = spec.learning_rate();
   if (spec.lr_scheduler_type() == v1::LR_SCHEDULER_TYPE_CONSTANT) return peak;
   const double warmup = std::ceil(spec.warmup_ratio() * updates);
-  if (update < warmup) return peak * update / std::max(1.0, warmup);
+  if (update < warmup) return peak * (update + 1) / warmup;
   const double progress = (update - warmup) / std::max(1.0, updates - warmup);
   if (spec.lr_scheduler_type() == v1::LR_SCHEDULER_TYPE_LINEAR) return peak * (1 - progress);
   return peak * 0.5 * (1 + std::cos(M_PI * progress));

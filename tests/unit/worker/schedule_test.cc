@@ -22,10 +22,14 @@ TEST(ScheduleTest, ConstantHasNoWarmUp) {
 
 TEST(ScheduleTest, WarmUpTakesTheRatioOfTheUpdatesRoundedUp) {
   const auto spec = Spec(v1::LR_SCHEDULER_TYPE_LINEAR, 0.25);  // ceil(2.5) = 3 updates
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 0, 10), 0);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 1, 10), 2e-4 / 3);
-  EXPECT_DOUBLE_EQ(LearningRate(spec, 2, 10), 4e-4 / 3);
+  EXPECT_DOUBLE_EQ(LearningRate(spec, 0, 10), 2e-4 / 3);
+  EXPECT_DOUBLE_EQ(LearningRate(spec, 1, 10), 4e-4 / 3);
+  EXPECT_DOUBLE_EQ(LearningRate(spec, 2, 10), 2e-4);
   EXPECT_DOUBLE_EQ(LearningRate(spec, 3, 10), 2e-4);
+}
+
+TEST(ScheduleTest, ARoundOfOneUpdateLearns) {
+  EXPECT_DOUBLE_EQ(LearningRate(Spec(v1::LR_SCHEDULER_TYPE_COSINE, 0.1), 0, 1), 2e-4);
 }
 
 TEST(ScheduleTest, LinearFallsToZeroAtTheEnd) {
