@@ -33,8 +33,8 @@ class TrainerServiceImpl : public v1::TrainerService::Service {
   using Stop = std::function<bool()>;
   using Emit = std::function<void(const v1::StepMetrics&)>;
 
-  absl::StatusOr<v1::TrainRoundResult> Train(const v1::TrainRoundRequest& request,
-                                             const Stop& stop, const Emit& emit);
+  [[nodiscard]] absl::StatusOr<v1::TrainRoundResult> Train(const v1::TrainRoundRequest& request,
+                                                           const Stop& stop, const Emit& emit);
   // Returns when all ranks work on the same attempt.
   absl::Status Meet(const v1::TrainRoundRequest& request, const Stop& stop);
   void Count(const v1::StepMetrics& step, uint32_t pairs, double tokens, double seconds);

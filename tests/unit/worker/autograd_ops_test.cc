@@ -84,6 +84,8 @@ at::Tensor AttentionFormula(const std::vector<at::Tensor>& in, const std::vector
   std::vector<at::Tensor> sequences;
   for (size_t s = 0; s + 1 < offsets.size(); ++s) {
     const int64_t length = offsets[s + 1] - offsets[s];
+    const at::Tensor future =
+        at::full({length, length}, -std::numeric_limits<double>::infinity(), at::kDouble).triu(1);
     std::vector<at::Tensor> heads;
     for (int64_t h = 0; h < shape.heads; ++h) {
       const int64_t kv = h / (shape.heads / shape.kv_heads);
@@ -91,8 +93,7 @@ at::Tensor AttentionFormula(const std::vector<at::Tensor>& in, const std::vector
         return all.narrow(0, offsets[s], length).narrow(1, index * shape.head_dim, shape.head_dim);
       };
       const at::Tensor scores =
-          at::mm(head(in[0], h), head(in[1], kv).t()) / std::sqrt(shape.head_dim) +
-          at::full({length, length}, -std::numeric_limits<double>::infinity(), at::kDouble).triu(1);
+          at::mm(head(in[0], h), head(in[1], kv).t()) / std::sqrt(shape.head_dim) + future;
       heads.push_back(at::mm(at::softmax(scores, 1), head(in[2], kv)));
     }
     sequences.push_back(at::cat(heads, 1));
@@ -103,7 +104,8 @@ at::Tensor AttentionFormula(const std::vector<at::Tensor>& in, const std::vector
 TEST(AutogradOpsTest, AttentionAgreesWithItsFormulaOnSeveralSequencesAndGroupedHeads) {
   const AttentionShape shape = {.heads = 4, .kv_heads = 2, .head_dim = 6};
   const std::vector<int64_t> offsets = {0, 5, 6, 40};
-  ExpectSame([&](const auto& in) { return AttentionOp(in[0], in[1], in[2], Longs(offsets), shape); },
+  const at::Tensor begins = Longs(offsets);
+  ExpectSame([&](const auto& in) { return AttentionOp(in[0], in[1], in[2], begins, shape); },
              [&](const auto& in) { return AttentionFormula(in, offsets, shape); },
              {Random({40, 24}, 7), Random({40, 12}, 8), Random({40, 12}, 9)});
 }
