@@ -160,4 +160,19 @@ std::vector<int32_t> EncodeCompletion(const Tokenizer& tokenizer, absl::string_v
   return tokenizer.Encode(completion, /*add_special_tokens=*/false);
 }
 
+std::string DecodeCompletion(const Tokenizer& tokenizer, absl::Span<const int32_t> prompt_ids,
+                             absl::Span<const int32_t> completion_ids,
+                             absl::Span<const int32_t> eos_ids) {
+  const bool ended = !completion_ids.empty() &&
+                     std::count(eos_ids.begin(), eos_ids.end(), completion_ids.back()) > 0;
+  if (ended) completion_ids.remove_suffix(1);
+  std::vector<int32_t> all(prompt_ids.begin(), prompt_ids.end());
+  all.insert(all.end(), completion_ids.begin(), completion_ids.end());
+  const std::string head = tokenizer.Decode(prompt_ids, /*skip_special_tokens=*/true);
+  const std::string text = tokenizer.Decode(all, /*skip_special_tokens=*/true);
+  if (text.compare(0, head.size(), head) == 0) return text.substr(head.size());
+  // The prompt ends within a character; the completion stands alone.
+  return tokenizer.Decode(completion_ids, /*skip_special_tokens=*/true);
+}
+
 }  // namespace attune

@@ -38,6 +38,13 @@ std::vector<int32_t> EncodeCompletion(const Tokenizer& tokenizer, absl::string_v
                                       absl::Span<const int32_t> prompt_ids,
                                       absl::string_view completion);
 
+// What `completion_ids` add to the text of `prompt_ids`, special tokens left out: prompt and result
+// together are the text of all ids, white space at the boundary included. An id of `eos_ids` at the
+// end is no part of it.
+std::string DecodeCompletion(const Tokenizer& tokenizer, absl::Span<const int32_t> prompt_ids,
+                             absl::Span<const int32_t> completion_ids,
+                             absl::Span<const int32_t> eos_ids);
+
 }  // namespace attune
 
 #endif  // ATTUNE_MODEL_TOKENIZER_H_

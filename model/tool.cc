@@ -144,11 +144,13 @@ void WriteText(const Model& model, const std::vector<int32_t>& prompt_ids,
 }
 
 void WriteJson(const Model& model, const std::string& prompt,
-               const std::vector<Generation>& generations, std::ostream& out) {
+               const std::vector<int32_t>& prompt_ids, const std::vector<Generation>& generations,
+               std::ostream& out) {
   for (const Generation& generation : generations) {
     const bool stopped = generation.stop_reason == StopReason::kEndOfSequence;
     WriteLine({{"prompt", prompt},
-               {"text", model.tokenizer->Decode(generation.token_ids, true)},
+               {"text", DecodeCompletion(*model.tokenizer, prompt_ids, generation.token_ids,
+                                         model.policy->config().eos_token_ids)},
                {"ids", generation.token_ids},
                {"logps", generation.logps},
                {"finish_reason", stopped ? "stop" : "length"}},
@@ -192,7 +194,7 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
     if (text) {
       WriteText(model, requests[i].prompt_ids, responses[i], out);
     } else {
-      WriteJson(model, prompts[i], responses[i], out);
+      WriteJson(model, prompts[i], requests[i].prompt_ids, responses[i], out);
     }
   }
   return CheckWritten(out);

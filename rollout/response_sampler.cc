@@ -90,7 +90,8 @@ v1::Response MakeResponse(const Job& job, int prompt, uint32_t sample, v1::Prove
   response.set_sample(sample);
   response.mutable_prompt_token_ids()->Assign(prompt_ids.begin(), prompt_ids.end());
   response.mutable_token_ids()->Assign(token_ids.begin(), token_ids.end());
-  response.set_text(job.held.tokenizer->Decode(token_ids, /*skip_special_tokens=*/true));
+  response.set_text(DecodeCompletion(*job.held.tokenizer, prompt_ids, token_ids,
+                                     job.held.policy->config().eos_token_ids));
   response.mutable_logps()->Assign(logps.begin(), logps.end());
   response.set_finish_reason(finish_reason);
   response.set_provenance(provenance);

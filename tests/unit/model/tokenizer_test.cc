@@ -217,5 +217,16 @@ TEST_F(TokenizerTest, CompletionHasNoTokensOfThePostProcessor) {
   EXPECT_EQ(EncodeCompletion(*tokenizer, "b", Ids{3, 1}, ""), (Ids{}));
 }
 
+TEST_F(TokenizerTest, DecodedCompletionGoesOnFromTheTextOfThePrompt) {
+  ASSERT_OK_AND_ASSIGN(const auto tokenizer,
+                       Tokenizer::Load(ATTUNE_SOURCE_DIR "/models/stories260k"));
+  const Ids prompt = tokenizer->Encode("Once upon a time", true);
+  Ids completion = EncodeCompletion(*tokenizer, "Once upon a time", prompt, " there was a cat.");
+  EXPECT_EQ(DecodeCompletion(*tokenizer, prompt, completion, {}), " there was a cat.");
+  completion.push_back(2);
+  EXPECT_EQ(DecodeCompletion(*tokenizer, prompt, completion, Ids{1, 2}), " there was a cat.");
+  EXPECT_EQ(DecodeCompletion(*tokenizer, prompt, {}, Ids{1, 2}), "");
+}
+
 }  // namespace
 }  // namespace attune
