@@ -25,6 +25,7 @@ MembershipAgent::~MembershipAgent() {
   {
     absl::MutexLock lock(&mu_);
     stopped_ = true;
+    if (call_ != nullptr) call_->TryCancel();
     request.set_id(worker_.id());
   }
   thread_.join();
@@ -61,9 +62,19 @@ absl::Duration MembershipAgent::Heartbeat(const v1::WorkerInfo& worker) {
   *request.mutable_worker() = worker;
   grpc::ClientContext context;
   SetDeadline(context, kCallTimeout, /*wait_for_ready=*/true);
+  {
+    absl::MutexLock lock(&mu_);
+    if (stopped_) return absl::ZeroDuration();
+    call_ = &context;
+  }
   v1::RegisterResponse response;
   const grpc::Status status =
       v1::MembershipService::NewStub(channel_)->Register(&context, request, &response);
+  {
+    absl::MutexLock lock(&mu_);
+    call_ = nullptr;
+    if (stopped_) return absl::ZeroDuration();
+  }
   if (status.ok() != connected_) {
     connected_ = status.ok();
     if (connected_) {

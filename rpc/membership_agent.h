@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "attune/v1/membership.pb.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
 
 namespace attune {
 
@@ -37,6 +38,7 @@ class MembershipAgent {
   v1::WorkerInfo worker_ ABSL_GUARDED_BY(mu_);
   bool changed_ ABSL_GUARDED_BY(mu_) = false;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;  // the heartbeat in flight
   std::thread thread_;  // last: it uses the members above
 };
 

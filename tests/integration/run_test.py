@@ -77,8 +77,8 @@ class RunTest(IntegrationTest):
         two = self.run_job(small_job(rounds=1, seed=8), "two")
         self.assertNotEqual(one["pairs_digest"], two["pairs_digest"])
 
-    def losses(self, ranks):
-        """Losses of every update of a job on a cluster with that many trainer ranks."""
+    def outcome(self, ranks):
+        """Losses of every update, and the digests, on a cluster with that many trainer ranks."""
         process, address = self.start_cluster("--trainer-ranks", str(ranks),
                                               data=f"data-{ranks}")
         job = self.write_job(small_job())
@@ -87,18 +87,21 @@ class RunTest(IntegrationTest):
         server = Server(address)
         self.addCleanup(server.close)
         job = server.call("attune.v1.JobService/ListJobs")["jobs"][0]
+        digests = (job["pairs_digest"], job["weights_digest"])
         rounds = server.call("attune.v1.JobService/ListRounds", parent=job["name"])["rounds"]
         process.terminate()
         self.assertEqual(process.wait(), 0)
-        return [step["values"]["loss"] for record in rounds for step in record.get("steps", [])]
+        losses = [step["values"]["loss"] for record in rounds for step in record.get("steps", [])]
+        return losses, digests
 
-    def test_losses_do_not_depend_on_the_number_of_trainer_ranks(self):
-        one = self.losses(1)
-        two = self.losses(2)
+    def test_the_number_of_trainer_ranks_does_not_matter(self):
+        one, one_digests = self.outcome(1)
+        two, two_digests = self.outcome(2)
         self.assertGreater(len(one), 3)
         self.assertEqual(len(one), len(two))
         for first, second in zip(one, two):
             self.assertAlmostEqual(first, second, delta=1e-5)
+        self.assertEqual(one_digests, two_digests)
         self.assert_no_process_left()
 
 
