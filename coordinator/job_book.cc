@@ -89,10 +89,10 @@ std::optional<JobLease> JobBook::WaitForWork() {
     absl::MutexLock lock(&mu_);
     while (!HasWork()) changed_.Wait(&mu_);
     if (shutting_down_) return std::nullopt;
-    const auto& [ordinal, name] = *names_.begin();
-    absl::StatusOr<v1::Job> job = store_->GetJob(name);
-    if (job.ok()) return JobLease{*std::move(job), live_[ordinal].stop.get_token()};
-    LogError("cannot read ", name, ": ", job.status().message());
+    const Live& first = live_.begin()->second;
+    absl::StatusOr<v1::Job> job = store_->GetJob(first.name);
+    if (job.ok()) return JobLease{*std::move(job), first.stop.get_token()};
+    LogError("cannot read ", first.name, ": ", job.status().message());
     changed_.WaitWithTimeout(&mu_, absl::Seconds(1));
   }
 }
@@ -128,12 +128,11 @@ absl::Status JobBook::WriteLocked(Commit commit, const std::string& message) {
 
 void JobBook::TrackLocked(const v1::Job& job) {
   if (IsFinished(job.state())) {
-    names_.erase(job.ordinal());
     live_.erase(job.ordinal());
     metrics_->Add("attune_jobs_finished_total", "Jobs by the state they ended in.", 1,
                   {{"state", StateLabel(job.state())}});
   } else {
-    names_[job.ordinal()] = job.name();
+    live_[job.ordinal()].name = job.name();
     live_[job.ordinal()].state = job.state();
   }
   for (v1::JobState state :

@@ -66,7 +66,8 @@ class JobBook {
   bool ShuttingDown() const;
 
  private:
-  struct Live {  // of an unfinished job
+  struct Live {  // an unfinished job
+    std::string name;
     std::stop_source stop;
     v1::JobState state = v1::JOB_STATE_QUEUED;
     bool cancelled = false;
@@ -87,8 +88,7 @@ class JobBook {
   Metrics* const metrics_;
   mutable absl::Mutex mu_;
   absl::CondVar changed_;
-  std::map<uint64_t, std::string> names_ ABSL_GUARDED_BY(mu_);  // of unfinished jobs, by ordinal
-  std::map<uint64_t, Live> live_ ABSL_GUARDED_BY(mu_);          // the same jobs
+  std::map<uint64_t, Live> live_ ABSL_GUARDED_BY(mu_);  // by ordinal
   bool shutting_down_ ABSL_GUARDED_BY(mu_) = false;
 };
 

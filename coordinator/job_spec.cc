@@ -111,7 +111,9 @@ void CheckTop(const v1::JobSpec& spec, Violations* violations) {
 void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   Block block("sampling.", violations);
   block.Range("num_generations", sampling.num_generations(), {2, 64});
-  block.Range("temperature", sampling.temperature(), {0, 10});
+  if (sampling.temperature() != 0) {  // 0 is greedy; what is nearly 0 would overflow
+    block.Range("temperature", sampling.temperature(), {1e-4, 10});
+  }
   block.Range("top_p", sampling.top_p(), {0, 1, End::kExcluded});
   block.Range("top_k", sampling.top_k(), {0, 1e6});
   block.Range("max_new_tokens", sampling.max_new_tokens(), {1, 32768});

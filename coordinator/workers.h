@@ -51,7 +51,8 @@ class Workers {
   // The gang's addresses and the attempt are filled in here.
   [[nodiscard]] virtual absl::StatusOr<v1::TrainRoundResult> Train(
       v1::TrainRoundRequest request, std::stop_token stop, const StepCall& step) = 0;
-  // Every live rollout worker loads and attests the policy.
+  // Every live rollout worker is asked to load and attest the policy; OK once at least one has. One
+  // that failed, or joins later, loads it before it samples.
   virtual absl::Status Publish(const Policies& policies, std::stop_token stop,
                                const ProgressCall& progress) = 0;
 

@@ -129,7 +129,7 @@ const std::vector<RangeCase>& RangeCases() {
       {"rounds", "between 1 and 1000", {1, 1000}, {0, 1001}},
       {"prompts_per_round", "between 1 and 1000000", {1, 1e6}, {0, 1e6 + 1}},
       {"sampling.num_generations", "between 2 and 64", {2, 64}, {0, 1, 65}},
-      {"sampling.temperature", "between 0 and 10", {0, 10}, {-0.1, 10.5}},
+      {"sampling.temperature", "between 0.0001 and 10", {0, 1e-4, 10}, {-0.1, 1e-5, 10.5}},
       {"sampling.top_p", "above 0 and at most 1", {1e-9, 1}, {0, -1, 1.1}},
       {"sampling.top_k", "between 0 and 1000000", {0, 1e6}, {1e6 + 1}},
       {"sampling.max_new_tokens", "between 1 and 32768", {1, 32768}, {0, 32769}},
