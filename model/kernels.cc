@@ -1,12 +1,20 @@
 #include "model/kernels.h"
 
-#include <cmath>
+#include <cpuid.h>
+
+#include <algorithm>
 #include <cstring>
 
+#include "common/check.h"
 #include "model/kernels_table.h"
 
 namespace attune {
 namespace {
+
+bool HasF16c() {  // compilers do not all know its name
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
 
 const KernelTable& BestKernels() {
   if (CanRun(kAvx512Kernels)) return kAvx512Kernels;
@@ -19,6 +27,38 @@ const KernelTable& Kernels() {
   return table;
 }
 
+constexpr int64_t kPanelWidth = PackedMatrix::kPanelWidth;
+constexpr int64_t kPackedInputs = 16;  // values of a row read at once: a cache line of floats
+
+// Up to kPanelWidth rows from `weight` on, of stored values From, become a panel of To: some inputs
+// of all rows at a time, so that both sides stay in the cache.
+template <class From, class To, class Convert>
+void PackPanel(const char* weight, int64_t rows, const MatrixShape& shape, Convert convert,
+               To* panel) {
+  for (int64_t begin = 0; begin < shape.k; begin += kPackedInputs) {
+    const int64_t count = std::min(kPackedInputs, shape.k - begin);
+    for (int64_t lane = 0; lane < rows; ++lane) {
+      const char* const from =
+          weight + (lane * shape.row_stride + begin * shape.column_stride) * sizeof(From);
+      To* const to = panel + begin * kPanelWidth + lane;
+      for (int64_t i = 0; i < count; ++i) {
+        From value;
+        std::memcpy(&value, from + i * shape.column_stride * sizeof(From), sizeof(From));
+        to[i * kPanelWidth] = convert(value);
+      }
+    }
+  }
+}
+
+template <class From, class To, class Convert>
+void Pack(const char* weight, const MatrixShape& shape, Convert convert, To* panels) {
+  for (int64_t first = 0; first < shape.n; first += kPanelWidth) {
+    PackPanel<From>(weight + first * shape.row_stride * sizeof(From),
+                    std::min(kPanelWidth, shape.n - first), shape, convert,
+                    panels + first * shape.k);
+  }
+}
+
 }  // namespace
 
 bool CanRun(const KernelTable& table) {
@@ -29,62 +69,90 @@ bool CanRun(const KernelTable& table) {
   }
   if (&table == &kAvx2Kernels) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && HasF16c();
   }
   return true;
 }
 
-PackedMatrix::PackedMatrix(const float* weight, int64_t n, int64_t k)
-    : n_(n), k_(k), panels_((n + kPanelWidth - 1) / kPanelWidth * k * kPanelWidth / 16) {
-  float* panels = reinterpret_cast<float*>(panels_.data());
-  for (int64_t column = 0; column < n; ++column) {
-    float* to = panels + column / kPanelWidth * k * kPanelWidth + column % kPanelWidth;
-    for (int64_t i = 0; i < k; ++i) to[i * kPanelWidth] = weight[column * k + i];
+PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type)
+    : n_(shape.n),
+      k_(shape.k),
+      type_(type),
+      panels_((n_ + kPanelWidth - 1) / kPanelWidth * k_ * kPanelWidth * BytesOf(type) /
+              sizeof(CacheLine)) {
+  float* const floats = reinterpret_cast<float*>(panels_.data());
+  uint16_t* const halves = reinterpret_cast<uint16_t*>(panels_.data());
+  const char* const from = weight.bytes;
+  const auto same = [](auto value) { return value; };
+  const auto round = [](float value) { return Bf16OfFloat(value); };
+  const auto bf16_value = [](uint16_t bits) { return FloatOfBf16(bits); };
+  const auto f16_value = [](uint16_t bits) { return FloatOfF16(bits); };
+  const auto f16_round = [](uint16_t bits) { return Bf16OfFloat(FloatOfF16(bits)); };
+  ATTUNE_CHECK(type == weight.type || type != TensorType::kF16);
+  if (type == weight.type && type == TensorType::kF32) {
+    Pack<float>(from, shape, same, floats);
+  } else if (type == weight.type) {
+    Pack<uint16_t>(from, shape, same, halves);
+  } else if (weight.type == TensorType::kF32) {
+    Pack<float>(from, shape, round, halves);
+  } else if (type == TensorType::kBf16) {
+    Pack<uint16_t>(from, shape, f16_round, halves);
+  } else if (weight.type == TensorType::kBf16) {
+    Pack<uint16_t>(from, shape, bf16_value, floats);
+  } else {
+    Pack<uint16_t>(from, shape, f16_value, floats);
   }
 }
 
-// The angles are rounded to float as Hugging Face's are: models were trained with those.
-RopeTable::RopeTable(int64_t positions, int64_t head_dim, double theta)
-    : positions_(positions), half_(head_dim / 2), cos_(positions * half_), sin_(positions * half_) {
-  for (int64_t d = 0; d < half_; ++d) {
-    const float power = std::pow(theta, static_cast<double>(2 * d) / head_dim);
-    const float frequency = 1.0f / power;
-    for (int64_t position = 0; position < positions; ++position) {
-      const double angle = static_cast<float>(position) * frequency;
-      cos_[position * half_ + d] = static_cast<float>(std::cos(angle));
-      sin_[position * half_ + d] = static_cast<float>(std::sin(angle));
-    }
-  }
+void PackedMatrix::CopyRow(int64_t j, float* out) const {
+  const TensorView panels = {type_, reinterpret_cast<const char*>(panels_.data())};
+  const TensorView row = panels.From(j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth);
+  for (int64_t i = 0; i < k_; ++i) out[i] = row.At(i * kPanelWidth);
 }
 
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y) {
-  Kernels().mat_mul(x, m, w.panels(), w.n(), w.k(), y);
+  Kernels().mat_mul(x, m, w.type(), w.panels(), w.n(), w.k(), y);
+}
+
+void AddBias(const float* bias, int64_t rows, int64_t n, float* y) {
+  Kernels().add_bias(bias, rows, n, y);
 }
 
 void RmsNorm(const float* x, int64_t rows, int64_t dim, const float* weight, float eps, float* y) {
   Kernels().rms_norm(x, rows, dim, weight, eps, y);
 }
 
-void ApplyRope(float* x, int64_t heads, int64_t head_dim, const float* cosines,
+void LayerNorm(const float* x, int64_t rows, int64_t dim, const float* weight, const float* bias,
+               float eps, float* y) {
+  Kernels().layer_norm(x, rows, dim, weight, bias, eps, y);
+}
+
+void ApplyRope(float* x, int64_t heads, int64_t head_dim, int64_t half, const float* cosines,
                const float* sines) {
-  Kernels().apply_rope(x, heads, head_dim, cosines, sines);
+  Kernels().apply_rope(x, heads, head_dim, half, cosines, sines);
 }
 
 void AttendRow(const float* q, const float* keys, const float* values, int64_t length,
-               int64_t stride, int64_t heads, int64_t kv_heads, int64_t head_dim, float* scores,
-               float* out) {
-  Kernels().attend_row(q, keys, values, length, stride, heads, kv_heads, head_dim, scores, out);
+               int64_t stride, const AttentionShape& shape, float* scores, float* out) {
+  Kernels().attend_row(q, keys, values, length, stride, shape.heads, shape.kv_heads, shape.head_dim,
+                       shape.scale, shape.softcap, scores, out);
 }
 
-void SiluMul(const float* gate, const float* up, int64_t count, float* out) {
-  Kernels().silu_mul(gate, up, count, out);
+void Activate(Activation activation, const float* gate, const float* up, int64_t count,
+              float* out) {
+  const auto run = activation == Activation::kSilu ? Kernels().silu : Kernels().gelu_tanh;
+  run(gate, up, count, out);
 }
+
+void SoftCap(float cap, int64_t count, float* x) { Kernels().soft_cap(cap, count, x); }
 
 float LogSumExp(const float* x, int64_t n) { return Kernels().log_sum_exp(x, n); }
 
 void ScaledExp(const float* x, int64_t n, float shift, float scale, float* y) {
   Kernels().scaled_exp(x, n, shift, scale, y);
 }
+
+void Scale(float factor, int64_t count, float* x) { Kernels().scale(factor, count, x); }
 
 void AddInto(const float* x, int64_t count, float* y) { Kernels().add_into(x, count, y); }
 
