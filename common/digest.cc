@@ -30,10 +30,11 @@ void Sha256::Update(const void* data, size_t size) {
 }
 
 void Sha256::UpdateField(absl::string_view bytes) {
-  const uint64_t size = bytes.size();
-  Update(&size, sizeof(size));
+  BeginField(bytes.size());
   Update(bytes);
 }
+
+void Sha256::BeginField(uint64_t size) { Update(&size, sizeof(size)); }
 
 std::string Sha256::HexDigest() {
   std::array<unsigned char, 32> out;

@@ -23,6 +23,8 @@ class Sha256 {
   void Update(const void* data, size_t size);
   // Length-prefixed, so that ("ab", "c") and ("a", "bc") differ.
   void UpdateField(absl::string_view bytes);
+  // The same of a field of `size` bytes that the next calls of Update give in pieces.
+  void BeginField(uint64_t size);
   // Lower-case hex of 64 characters. Call once.
   std::string HexDigest();
 

@@ -40,14 +40,16 @@ class Descriptor {
   int fd_;
 };
 
-absl::Status WriteAndSync(const std::string& path, absl::string_view bytes) {
+absl::Status WriteAndSync(const std::string& path, absl::Span<const absl::string_view> parts) {
   Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (fd.get() < 0) return SystemError("create", path, errno);
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return SystemError("write", path, errno);
-    bytes.remove_prefix(static_cast<size_t>(written));
+  for (absl::string_view bytes : parts) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return SystemError("write", path, errno);
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
   }
   if (::fsync(fd.get()) != 0) return SystemError("sync", path, errno);
   return absl::OkStatus();
@@ -127,12 +129,16 @@ absl::Status CreateDirectories(const std::string& path) {
 }
 
 absl::Status WriteFile(const std::string& path, absl::string_view bytes) {
-  return WriteAndSync(path, bytes);
+  return WriteAndSync(path, {bytes});
+}
+
+absl::Status WriteFileParts(const std::string& path, absl::Span<const absl::string_view> parts) {
+  return WriteAndSync(path, parts);
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes) {
   const std::string temporary = absl::StrCat(path, ".", ::getpid(), ".tmp");
-  ATTUNE_RETURN_IF_ERROR(WriteAndSync(temporary, bytes));
+  ATTUNE_RETURN_IF_ERROR(WriteAndSync(temporary, {bytes}));
   ATTUNE_RETURN_IF_ERROR(Rename(temporary, path));
   const std::string parent = ParentPath(path);
   return SyncDirectory(parent.empty() ? "." : parent);
@@ -140,7 +146,7 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view byte
 
 absl::Status CopyFile(const std::string& from, const std::string& to) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(from));
-  return WriteAndSync(to, bytes);
+  return WriteAndSync(to, {bytes});
 }
 
 absl::Status SyncDirectory(const std::string& path) {

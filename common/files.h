@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace attune {
 
@@ -34,6 +35,8 @@ std::string AbsolutePath(const std::string& path, const std::string& base = "");
 absl::Status CreateDirectories(const std::string& path);
 // Truncates or creates, and syncs.
 absl::Status WriteFile(const std::string& path, absl::string_view bytes);
+// The same of all parts, one after the other.
+absl::Status WriteFileParts(const std::string& path, absl::Span<const absl::string_view> parts);
 // Readers see the old content or the new, never a part: temporary name, fsync, rename, fsync of
 // the directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);

@@ -24,6 +24,10 @@ class MappedFile {
 
   absl::string_view bytes() const { return {data_, size_}; }  // lives as long as this object
 
+  // Takes the pages of the bytes from `begin` to before `end` out of this process's memory. They
+  // are read again when they are touched: worth it where that will not happen.
+  void Release(size_t begin, size_t end) const;
+
  private:
   MappedFile(const char* data, size_t size) : data_(data), size_(size) {}
 

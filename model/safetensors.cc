@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "common/check.h"
+#include "common/files.h"
 #include "common/status_macros.h"
+#include "model/strict_json.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {
@@ -19,127 +23,124 @@ static_assert(std::endian::native == std::endian::little, "safetensors values ar
 using Json = nlohmann::json;
 
 constexpr uint64_t kPrefixBytes = 8;
-constexpr uint64_t kHeaderBytesMax = 100'000'000;  // the reference implementation's limit
+constexpr uint64_t kHeaderBytesMax = 100'000'000;  // the reference library's limit
+constexpr char kMetadata[] = "__metadata__";
 
-int64_t BytesOf(TensorType type) { return type == TensorType::kF32 ? 4 : 2; }
-
-// Parses without keeping anything nested deeper than a header is, and notes repeated names, which
-// the parser would silently merge.
-absl::StatusOr<Json> ParseHeader(absl::string_view bytes) {
-  std::set<std::string> names;
-  std::string repeated;
-  bool too_deep = false;
-  const auto filter = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    const bool opens =
-        event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
-    if (opens && depth > 2) too_deep = true;
-    if (event == Json::parse_event_t::key && depth == 1) {
-      const std::string& name = parsed.get_ref<const std::string&>();
-      if (!names.insert(name).second) repeated = name;
-    }
-    return !too_deep;
-  };
-  Json header = Json::parse(bytes, filter, /*allow_exceptions=*/false);
-  if (!too_deep && !repeated.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", repeated, " is listed twice"));
-  }
-  if (too_deep || !header.is_object()) {
-    return absl::InvalidArgumentError("its header is not a JSON object of tensors");
-  }
-  return header;
-}
-
-struct Extent {
-  uint64_t begin;
-  uint64_t end;
+struct Dtype {
+  const char* name;
+  int64_t bytes;  // of an element
+  std::optional<TensorType> type;
+};
+constexpr Dtype kDtypes[] = {
+    {"F32", 4, TensorType::kF32},
+    {"BF16", 2, TensorType::kBf16},
+    {"F16", 2, TensorType::kF16},
+    {"BOOL", 1, {}},
+    {"U8", 1, {}},
+    {"I8", 1, {}},
+    {"F8_E5M2", 1, {}},
+    {"F8_E4M3", 1, {}},
+    {"I16", 2, {}},
+    {"U16", 2, {}},
+    {"I32", 4, {}},
+    {"U32", 4, {}},
+    {"F64", 8, {}},
+    {"I64", 8, {}},
+    {"U64", 8, {}},
 };
 
-absl::StatusOr<TensorType> ParseType(const Json& entry) {
-  const std::string type = entry.value("dtype", Json()).is_string() ? entry["dtype"] : Json("");
-  if (type == "F32") return TensorType::kF32;
-  if (type == "F16") return TensorType::kF16;
-  if (type == "BF16") return TensorType::kBf16;
-  return absl::InvalidArgumentError(
-      absl::StrCat("dtype is \"", type, "\"; F32, F16 and BF16 are supported"));
+const char* NameOf(TensorType type) {
+  const auto it = std::find_if(std::begin(kDtypes), std::end(kDtypes),
+                               [&](const Dtype& dtype) { return dtype.type == type; });
+  return it->name;
+}
+
+absl::StatusOr<Dtype> ParseDtype(const Json& entry) {
+  const Json name = entry.value("dtype", Json());
+  if (!name.is_string()) return absl::InvalidArgumentError("it has no dtype");
+  for (const Dtype& dtype : kDtypes) {
+    if (name == dtype.name) return dtype;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("dtype ", name.dump(), " is not known"));
 }
 
 absl::Status ParseShape(const Json& entry, StoredTensor* tensor) {
-  const Json shape = entry.value("shape", Json());
-  if (!shape.is_array()) return absl::InvalidArgumentError("shape is not a list");
+  const Json sides = entry.value("shape", Json());
+  if (!sides.is_array()) return absl::InvalidArgumentError("shape is not a list");
   tensor->size = 1;
-  for (const Json& side : shape) {
+  for (const Json& side : sides) {
     int64_t length = -1;
     if (side.is_number_unsigned() && side <= INT64_MAX) length = side.get<int64_t>();
     if (length < 0 || __builtin_mul_overflow(tensor->size, length, &tensor->size)) {
-      return absl::InvalidArgumentError(absl::StrCat("shape ", shape.dump(), " is impossible"));
+      return absl::InvalidArgumentError(absl::StrCat("shape ", sides.dump(), " is impossible"));
     }
     tensor->shape.push_back(length);
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Extent> ParseOffsets(const Json& entry, uint64_t data_bytes,
-                                    const StoredTensor& tensor) {
+absl::StatusOr<std::pair<uint64_t, uint64_t>> ParseOffsets(const Json& entry, uint64_t data_bytes) {
   const Json offsets = entry.value("data_offsets", Json());
   if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||
       !offsets[1].is_number_unsigned()) {
     return absl::InvalidArgumentError("data_offsets is not a pair of non-negative integers");
   }
-  const Extent extent{offsets[0].get<uint64_t>(), offsets[1].get<uint64_t>()};
-  if (extent.begin > extent.end || extent.end > data_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("data_offsets [", extent.begin, ", ", extent.end,
-                                                   "] lie outside the ", data_bytes,
-                                                   " bytes of values"));
+  const std::pair begin_end(offsets[0].get<uint64_t>(), offsets[1].get<uint64_t>());
+  if (begin_end.first > begin_end.second || begin_end.second > data_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data_offsets ", offsets.dump(), " lie outside the ", data_bytes, " bytes of values"));
   }
+  return begin_end;
+}
+
+absl::StatusOr<StoredTensor> ParseTensor(const Json& entry, uint64_t data_begin,
+                                         uint64_t data_bytes) {
+  if (!entry.is_object()) return absl::InvalidArgumentError("it is not an object");
+  ATTUNE_ASSIGN_OR_RETURN(const Dtype dtype, ParseDtype(entry));
+  StoredTensor tensor;
+  tensor.dtype = dtype.name;
+  tensor.type = dtype.type;
+  ATTUNE_RETURN_IF_ERROR(ParseShape(entry, &tensor));
+  ATTUNE_ASSIGN_OR_RETURN(const auto offsets, ParseOffsets(entry, data_bytes));
+  tensor.begin = data_begin + offsets.first;
+  tensor.end = data_begin + offsets.second;
   int64_t bytes;
-  if (__builtin_mul_overflow(tensor.size, BytesOf(tensor.type), &bytes) ||
-      extent.end - extent.begin != static_cast<uint64_t>(bytes)) {
+  if (__builtin_mul_overflow(tensor.size, dtype.bytes, &bytes) ||
+      tensor.end - tensor.begin != static_cast<uint64_t>(bytes)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("data_offsets span ", extent.end - extent.begin, " bytes, which the shape [",
-                     absl::StrJoin(tensor.shape, ", "), "] does not have"));
+        absl::StrCat("data_offsets span ", tensor.end - tensor.begin, " bytes, which the shape [",
+                     absl::StrJoin(tensor.shape, ", "), "] of ", dtype.name, " does not have"));
   }
-  return extent;
+  return tensor;
 }
 
-absl::Status CheckContiguous(std::vector<Extent> extents, uint64_t data_bytes) {
-  std::sort(extents.begin(), extents.end(), [](const Extent& a, const Extent& b) {
-    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
-  });
-  uint64_t end = 0;
-  for (const Extent& extent : extents) {
-    if (extent.begin != end) {
+// `begin` and `end`: of the values in the file.
+absl::Status CheckContiguous(const SafetensorsIndex& index, uint64_t begin, uint64_t end) {
+  std::vector<std::tuple<uint64_t, uint64_t, absl::string_view>> extents;
+  for (const auto& [name, tensor] : index) extents.emplace_back(tensor.begin, tensor.end, name);
+  std::sort(extents.begin(), extents.end());
+  uint64_t next = begin;
+  for (const auto& [first, last, name] : extents) {
+    if (first != next) {
       return absl::InvalidArgumentError(
-          absl::StrCat(extent.begin < end ? "tensors overlap" : "there is a gap", " at byte ",
-                       std::min(extent.begin, end), " of the values"));
+          absl::StrCat("tensor ", name, " begins at byte ", first - begin, " of the values, but ",
+                       first < next ? "it overlaps the one before, which ends at "
+                                    : "there is a gap after byte ",
+                       next - begin));
     }
-    end = extent.end;
+    next = last;
   }
-  if (end == data_bytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("the tensors end at byte ", end, " of ", data_bytes, " bytes of values"));
+  if (next == end) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the tensors end at byte ", next - begin, " of ",
+                                                 end - begin, " bytes of values"));
 }
 
-absl::StatusOr<SafetensorsIndex> ParseIndex(const Json& header, uint64_t data_begin,
-                                            uint64_t data_bytes) {
-  SafetensorsIndex index;
-  std::vector<Extent> extents;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    const std::string where = absl::StrCat("tensor ", name);
-    if (!entry.is_object()) return absl::InvalidArgumentError(where + " is not an object");
-    StoredTensor tensor;
-    const absl::StatusOr<TensorType> type = ParseType(entry);
-    if (!type.ok()) return Annotate(type.status(), where);
-    tensor.type = *type;
-    if (absl::Status s = ParseShape(entry, &tensor); !s.ok()) return Annotate(s, where);
-    const absl::StatusOr<Extent> extent = ParseOffsets(entry, data_bytes, tensor);
-    if (!extent.ok()) return Annotate(extent.status(), where);
-    tensor.file_begin = data_begin + extent->begin;
-    extents.push_back(*extent);
-    index.emplace(name, std::move(tensor));
-  }
-  ATTUNE_RETURN_IF_ERROR(CheckContiguous(std::move(extents), data_bytes));
-  return index;
+absl::Status CheckMetadata(const Json& metadata) {
+  const bool fine =
+      metadata.is_object() &&
+      std::all_of(metadata.begin(), metadata.end(), [](const Json& v) { return v.is_string(); });
+  if (fine) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(kMetadata, " is not an object of strings"));
 }
 
 absl::StatusOr<SafetensorsIndex> ReadIndex(absl::string_view file) {
@@ -153,23 +154,41 @@ absl::StatusOr<SafetensorsIndex> ReadIndex(absl::string_view file) {
     return absl::InvalidArgumentError(absl::StrCat("its header would be ", header_bytes,
                                                    " bytes long, more than the possible ", limit));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const Json header, ParseHeader(file.substr(kPrefixBytes, header_bytes)));
+  const absl::StatusOr<Json> header =
+      ParseStrictJson(file.substr(kPrefixBytes, header_bytes), kPrefixBytes);
+  if (!header.ok()) return Annotate(header.status(), "in its header");
+  if (!header->is_object()) return absl::InvalidArgumentError("its header is not a JSON object");
   const uint64_t data_begin = kPrefixBytes + header_bytes;
-  return ParseIndex(header, data_begin, file.size() - data_begin);
+  SafetensorsIndex index;
+  for (const auto& [name, entry] : header->items()) {
+    if (name == kMetadata) {
+      ATTUNE_RETURN_IF_ERROR(CheckMetadata(entry));
+      continue;
+    }
+    absl::StatusOr<StoredTensor> tensor = ParseTensor(entry, data_begin, file.size() - data_begin);
+    if (!tensor.ok()) return Annotate(tensor.status(), absl::StrCat("tensor ", name));
+    index.emplace(name, *std::move(tensor));
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckContiguous(index, data_begin, file.size()));
+  return index;
 }
 
-float FloatOfBits(uint32_t bits) { return std::bit_cast<float>(bits); }
-
-float FloatOfHalf(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1f;
-  const uint32_t fraction = half & 0x3ff;
-  if (exponent == 0) {  // zero and subnormal: fraction * 2^-24
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -magnitude : magnitude;
+// The length and the header of a file of `tensors` in that order.
+std::string SerializeHeader(const std::vector<TensorToStore>& tensors) {
+  nlohmann::ordered_json header;
+  header[kMetadata] = {{"format", "pt"}};
+  uint64_t begin = 0;
+  for (const TensorToStore& tensor : tensors) {
+    const uint64_t end = begin + tensor.bytes();
+    header[tensor.name] = {{"dtype", NameOf(tensor.values.type)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {begin, end}}};
+    begin = end;
   }
-  if (exponent == 31) return FloatOfBits(sign | 0x7f800000 | fraction << 13);
-  return FloatOfBits(sign | (exponent + 112) << 23 | fraction << 13);
+  std::string text = header.dump();
+  text.append((kPrefixBytes - text.size() % kPrefixBytes) % kPrefixBytes, ' ');  // aligns values
+  const uint64_t size = text.size();
+  return std::string(reinterpret_cast<const char*>(&size), kPrefixBytes) + text;
 }
 
 }  // namespace
@@ -183,42 +202,33 @@ absl::StatusOr<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::Open(
       new SafetensorsFile(path, std::move(file), *std::move(index)));
 }
 
-void SafetensorsFile::Read(const StoredTensor& tensor, float* out) const {
-  const char* const bytes = file_->bytes().data() + tensor.file_begin;
-  if (tensor.type == TensorType::kF32) {
-    std::memcpy(out, bytes, static_cast<size_t>(tensor.size) * sizeof(float));
-    return;
-  }
-  for (int64_t i = 0; i < tensor.size; ++i) {
-    uint16_t half;
-    std::memcpy(&half, bytes + 2 * i, 2);
-    out[i] = tensor.type == TensorType::kF16 ? FloatOfHalf(half)
-                                             : FloatOfBits(static_cast<uint32_t>(half) << 16);
-  }
+TensorView SafetensorsFile::View(const StoredTensor& tensor) const {
+  ATTUNE_CHECK(tensor.type.has_value());
+  return {*tensor.type, file_->bytes().data() + tensor.begin};
 }
 
-std::string SerializeSafetensors(absl::Span<const TensorToStore> tensors) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"}};
-  uint64_t offset = 0;
+void SafetensorsFile::Release(const StoredTensor& tensor) const {
+  file_->Release(tensor.begin, tensor.end);
+}
+
+int64_t TensorToStore::bytes() const {
+  int64_t bytes = BytesOf(values.type);
+  for (const int64_t side : shape) bytes *= side;
+  return bytes;
+}
+
+absl::Status WriteSafetensors(const std::string& path, std::vector<TensorToStore> tensors) {
+  // The reference library's order: its types from the last to the first (F32, BF16, F16), then by
+  // name.
+  std::sort(tensors.begin(), tensors.end(), [](const TensorToStore& a, const TensorToStore& b) {
+    return std::tie(a.values.type, a.name) < std::tie(b.values.type, b.name);
+  });
+  const std::string header = SerializeHeader(tensors);
+  std::vector<absl::string_view> parts = {header};
   for (const TensorToStore& tensor : tensors) {
-    const uint64_t end = offset + tensor.values.size() * sizeof(float);
-    header[tensor.name] = {
-        {"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
+    parts.emplace_back(tensor.values.bytes, static_cast<size_t>(tensor.bytes()));
   }
-  std::string text = header.dump();
-  text.append((kPrefixBytes - text.size() % kPrefixBytes) % kPrefixBytes, ' ');  // aligns values
-  const uint64_t header_bytes = text.size();
-  std::string file;
-  file.reserve(kPrefixBytes + header_bytes + offset);
-  file.append(reinterpret_cast<const char*>(&header_bytes), kPrefixBytes);
-  file.append(text);
-  for (const TensorToStore& tensor : tensors) {
-    file.append(reinterpret_cast<const char*>(tensor.values.data()),
-                tensor.values.size() * sizeof(float));
-  }
-  return file;
+  return WriteFileParts(path, parts);
 }
 
 }  // namespace attune

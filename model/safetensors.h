@@ -7,24 +7,25 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "common/mapped_file.h"
+#include "model/tensor_type.h"
 
 namespace attune {
 
-enum class TensorType { kF32, kF16, kBf16 };
-
 struct StoredTensor {
-  TensorType type;
+  std::string dtype;               // as in the file: "F32", "BF16", "I64", ...
+  std::optional<TensorType> type;  // empty: one that weights are not read from
   std::vector<int64_t> shape;
-  int64_t size;         // elements: the product of the shape
-  uint64_t file_begin;  // of the values, bytes from the start of the file
+  int64_t size;    // elements: the product of the shape
+  uint64_t begin;  // of the values, in bytes from the start of the file
+  uint64_t end;
 };
 
 // By name.
@@ -39,8 +40,11 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   const SafetensorsIndex& index() const { return index_; }
-  // The values of a tensor of index() into `out`, tensor.size floats.
-  void Read(const StoredTensor& tensor, float* out) const;
+
+  // The values of a tensor of index() that has a type; valid as long as this object.
+  TensorView View(const StoredTensor& tensor) const;
+  // Takes the values out of this process's memory; a view of them stays valid and reads them anew.
+  void Release(const StoredTensor& tensor) const;
 
  private:
   SafetensorsFile(std::string path, std::unique_ptr<const MappedFile> file, SafetensorsIndex index)
@@ -54,11 +58,14 @@ class SafetensorsFile {
 struct TensorToStore {
   std::string name;
   std::vector<int64_t> shape;
-  absl::Span<const float> values;
+  TensorView values;  // stored in their type
+
+  int64_t bytes() const;
 };
 
-// A whole file of fp32 tensors in the order given, with the metadata {"format": "pt"}.
-std::string SerializeSafetensors(absl::Span<const TensorToStore> tensors);
+// Writes and syncs the file that the reference library writes of these tensors, byte for byte, with
+// the metadata {"format": "pt"} of a Hugging Face checkpoint. Names must differ.
+absl::Status WriteSafetensors(const std::string& path, std::vector<TensorToStore> tensors);
 
 }  // namespace attune
 

@@ -37,6 +37,16 @@ TEST(DigestTest, FieldsKeepTheirBorders) {
   EXPECT_NE(first.HexDigest(), second.HexDigest());
 }
 
+TEST(DigestTest, AFieldMayComeInPieces) {
+  Sha256 whole;
+  whole.UpdateField("abc");
+  Sha256 pieces;
+  pieces.BeginField(3);
+  pieces.Update("a");
+  pieces.Update("bc");
+  EXPECT_EQ(whole.HexDigest(), pieces.HexDigest());
+}
+
 TEST(DigestTest, FileHasTheDigestOfItsBytes) {
   ASSERT_OK_AND_ASSIGN(const std::string directory, MakeTemporaryDirectory("digest-test"));
   const std::string path = JoinPath(directory, "big");

@@ -38,6 +38,15 @@ TEST_F(FilesTest, ReadsWhatWasWritten) {
   EXPECT_EQ(shorter, "z");
 }
 
+TEST_F(FilesTest, WritesPartsOneAfterTheOther) {
+  ASSERT_OK(WriteFileParts(Path("f"), {"ab", "", "c"}));
+  ASSERT_OK_AND_ASSIGN(const std::string read, ReadFile(Path("f")));
+  EXPECT_EQ(read, "abc");
+  ASSERT_OK(WriteFileParts(Path("f"), {}));
+  ASSERT_OK_AND_ASSIGN(const uint64_t size, FileSize(Path("f")));
+  EXPECT_EQ(size, 0u);
+}
+
 TEST_F(FilesTest, RangesEndWithTheFile) {
   ASSERT_OK(WriteFile(Path("f"), "0123456789"));
   ASSERT_OK_AND_ASSIGN(const std::string middle, ReadFileRange(Path("f"), 3, 4));

@@ -40,6 +40,18 @@ TEST_F(MappedFileTest, AnEmptyFileHasNoBytes) {
   EXPECT_EQ(file->bytes(), "");
 }
 
+TEST_F(MappedFileTest, ReleasedBytesAreReadAgain) {
+  const std::string path = JoinPath(directory_, "f");
+  const std::string bytes = std::string(20'000, 'x') + "end";
+  ASSERT_OK(WriteFile(path, bytes));
+  ASSERT_OK_AND_ASSIGN(const auto file, MappedFile::Open(path));
+  EXPECT_EQ(file->bytes(), bytes);
+  file->Release(5, 5);
+  file->Release(10, 15'000);
+  file->Release(0, bytes.size());
+  EXPECT_EQ(file->bytes(), bytes);
+}
+
 TEST_F(MappedFileTest, NamesAMissingFile) {
   EXPECT_THAT(MappedFile::Open(JoinPath(directory_, "none")),
               StatusIs(absl::StatusCode::kNotFound, "none"));

@@ -1,9 +1,9 @@
 #include "model/weights.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "gtest/gtest.h"
 #include "model/safetensors.h"
@@ -14,26 +14,8 @@
 namespace attune {
 namespace {
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-
-std::vector<TensorToStore> TensorsOf(const ModelConfig& config, const std::vector<float>& weights) {
-  std::vector<TensorToStore> tensors;
-  for (const TensorSpec& spec : WeightLayout(config)) {
-    tensors.push_back(
-        {spec.name, spec.shape, absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
-  }
-  return tensors;
-}
-
 class WeightsTest : public ::testing::Test {
  protected:
-  void WriteTensors(const std::string& file, const std::vector<TensorToStore>& tensors) {
-    ASSERT_OK(WriteFile(directory_.File(file), SerializeSafetensors(tensors)));
-  }
-  absl::StatusOr<std::vector<float>> Load(const ModelConfig& config) {
-    return LoadWeights(directory_.path(), config);
-  }
-
   ScratchDirectory directory_;
   const ModelConfig tied_ = TinyConfig(true);
   const ModelConfig untied_ = TinyConfig(false);
@@ -41,102 +23,14 @@ class WeightsTest : public ::testing::Test {
   const std::vector<float> untied_weights_ = TinyWeights(untied_, 2);
 };
 
-TEST_F(WeightsTest, LayoutIsSortedByNameAndWithoutGaps) {
-  ModelConfig config = untied_;
-  config.num_layers = 11;  // layer 10 sorts before layer 2
-  const std::vector<TensorSpec> layout = WeightLayout(config);
-  EXPECT_EQ(3u + 11 * 9, layout.size());
-  int64_t offset = 0;
-  for (size_t i = 0; i < layout.size(); ++i) {
-    EXPECT_TRUE(i == 0 || layout[i - 1].name < layout[i].name) << layout[i].name;
-    EXPECT_EQ(offset, layout[i].offset);
-    offset += layout[i].size;
-  }
-  EXPECT_EQ(offset, WeightCount(layout));
-  EXPECT_EQ(std::vector<int64_t>({20, 48}),
-            FindTensor(layout, "model.layers.10.self_attn.k_proj.weight").shape);
-  EXPECT_EQ("lm_head.weight", layout[0].name);
-  EXPECT_EQ("model.embed_tokens.weight", WeightLayout(tied_)[0].name);
+TEST_F(WeightsTest, LoadsAllTensorsInOrder) {
+  ASSERT_OK(WriteModel(directory_.path(), untied_, untied_weights_));
+  EXPECT_EQ(untied_weights_, *LoadWeights(directory_.path(), untied_));
 }
 
-TEST_F(WeightsTest, LoadsOneFile) {
-  WriteTensors("model.safetensors", TensorsOf(untied_, untied_weights_));
-  EXPECT_EQ(untied_weights_, *Load(untied_));
-}
-
-TEST_F(WeightsTest, LoadsShards) {
-  std::vector<TensorToStore> first, second;
-  nlohmann::json map;
-  for (const TensorToStore& tensor : TensorsOf(tied_, tied_weights_)) {
-    const bool early = first.size() < 5;
-    (early ? first : second).push_back(tensor);
-    map[tensor.name] = early ? "model-1.safetensors" : "model-2.safetensors";
-  }
-  WriteTensors("model-1.safetensors", first);
-  WriteTensors("model-2.safetensors", second);
-  const std::string index = directory_.File("model.safetensors.index.json");
-  ASSERT_OK(WriteFile(index, nlohmann::json{{"weight_map", map}}.dump()));
-  EXPECT_EQ(tied_weights_, *Load(tied_));
-
-  map[first[0].name] = "model-2.safetensors";
-  ASSERT_OK(WriteFile(index, nlohmann::json{{"weight_map", map}}.dump()));
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "is not in model-2.safetensors, where"));
-  map[first[0].name] = "../model-1.safetensors";
-  ASSERT_OK(WriteFile(index, nlohmann::json{{"weight_map", map}}.dump()));
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "is not in a .safetensors file beside it"));
-  ASSERT_OK(WriteFile(index, "{\"weight_map\": 3}"));
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "with a weight_map"));
-}
-
-TEST_F(WeightsTest, TiedEmbeddingsMayBeStoredUnderEitherName) {
-  std::vector<TensorToStore> tensors = TensorsOf(tied_, tied_weights_);
-  ASSERT_EQ("model.embed_tokens.weight", tensors[0].name);
-  tensors[0].name = "lm_head.weight";
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_EQ(tied_weights_, *Load(tied_));
-  tensors.push_back(TensorsOf(tied_, tied_weights_)[0]);  // under both
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_EQ(tied_weights_, *Load(tied_));
-  const std::vector<float> other = RandomFloats(tensors[0].values.size(), 9);
-  tensors[0].values = other;
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "lm_head.weight differs"));
-}
-
-TEST_F(WeightsTest, NamesWhatIsMissingSurplusOrMisshapen) {
-  std::vector<TensorToStore> tensors = TensorsOf(tied_, tied_weights_);
-  tensors.pop_back();
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "tensor model.norm.weight is missing"));
-
-  tensors = TensorsOf(tied_, tied_weights_);
-  tensors.push_back({"model.layers.0.self_attn.q_proj.bias", {1}, tensors[0].values.subspan(0, 1)});
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "q_proj.bias is no part of the model"));
-
-  tensors = TensorsOf(tied_, tied_weights_);
-  std::swap(tensors[0].shape[0], tensors[0].shape[1]);
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid,
-                                    "has the shape [48, 101], but config.json makes it "
-                                    "[101, 48]"));
-}
-
-TEST_F(WeightsTest, IgnoresStoredRotaryFrequencies) {
-  std::vector<TensorToStore> tensors = TensorsOf(tied_, tied_weights_);
-  tensors.push_back(
-      {"model.layers.0.self_attn.rotary_emb.inv_freq", {5}, tensors[0].values.subspan(0, 5)});
-  WriteTensors("model.safetensors", tensors);
-  EXPECT_EQ(tied_weights_, *Load(tied_));
-}
-
-TEST_F(WeightsTest, RefusesPickledWeightsAndSaysHowToConvert) {
-  ASSERT_OK(WriteFile(directory_.File("pytorch_model.bin"), "PK"));
-  EXPECT_THAT(Load(tied_), StatusIs(kInvalid, "safe_serialization=True"));
-}
-
-TEST_F(WeightsTest, NamesTheFileThatIsNotThere) {
-  EXPECT_THAT(Load(tied_), StatusIs(absl::StatusCode::kNotFound, "model.safetensors"));
+TEST_F(WeightsTest, NamesTheDirectoryWithoutWeights) {
+  EXPECT_THAT(LoadWeights(directory_.path(), tied_),
+              StatusIs(absl::StatusCode::kNotFound, directory_.path()));
 }
 
 TEST_F(WeightsTest, DigestDependsOnValuesNamesAndShapes) {
@@ -148,6 +42,35 @@ TEST_F(WeightsTest, DigestDependsOnValuesNamesAndShapes) {
   EXPECT_NE(digest, WeightsDigest(layout, changed));
   std::swap(layout[0].shape[0], layout[0].shape[1]);
   EXPECT_NE(digest, WeightsDigest(layout, tied_weights_));
+}
+
+// Digests are kept in jobs and checkpoints: they may never change.
+TEST_F(WeightsTest, DigestOfTheShippedModelIsWhatItWas) {
+  const std::string directory = ATTUNE_SOURCE_DIR "/models/stories260k";
+  ASSERT_OK_AND_ASSIGN(const ModelConfig config, LoadModelConfig(directory));
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> weights, LoadWeights(directory, config));
+  EXPECT_EQ("f53f0740818a3bda4654b5c1ae7f0e3dff1d93ad59d8630d1f47efca2fb1a0ea",
+            WeightsDigest(WeightLayout(config), weights));
+}
+
+TEST_F(WeightsTest, DigestOfFilesIsThatOfTheirValues) {
+  const std::vector<TensorSpec> layout = WeightLayout(tied_);
+  std::vector<uint16_t> halves(tied_weights_.size());
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i * 40503);
+  for (const TensorType type : {TensorType::kF32, TensorType::kBf16, TensorType::kF16}) {
+    const TensorView all = type == TensorType::kF32
+                               ? ViewOf(tied_weights_.data())
+                               : TensorView{type, reinterpret_cast<const char*>(halves.data())};
+    std::vector<TensorToStore> tensors;
+    for (const TensorSpec& spec : layout) {
+      tensors.push_back({spec.name, spec.shape, all.From(spec.offset)});
+    }
+    ASSERT_OK(RemoveAll(directory_.File("model.safetensors")));
+    ASSERT_OK(WriteWeightFiles(directory_.path(), tensors));
+    ASSERT_OK_AND_ASSIGN(const WeightFiles files, WeightFiles::Open(directory_.path(), tied_));
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> loaded, LoadWeights(directory_.path(), tied_));
+    EXPECT_EQ(WeightsDigest(layout, loaded), WeightsDigest(layout, files));
+  }
 }
 
 class SaveCheckpointTest : public WeightsTest {
@@ -179,6 +102,24 @@ TEST_F(SaveCheckpointTest, ReadsBackWithTheSameDigest) {
   EXPECT_EQ("{\"round\": 3}", *ReadFile(JoinPath(target_, "attune.json")));
   const auto json = nlohmann::json::parse(*ReadFile(JoinPath(target_, "config.json")));
   EXPECT_EQ("float32", json["torch_dtype"]);
+}
+
+TEST_F(SaveCheckpointTest, SplitsAModelAboveTheLimit) {
+  ASSERT_OK(SaveCheckpoint(target_, source_, untied_, untied_weights_, "{}", 60'000));
+  EXPECT_TRUE(FileExists(JoinPath(target_, "model-00004-of-00004.safetensors")));
+  EXPECT_FALSE(FileExists(JoinPath(target_, "model.safetensors")));
+  EXPECT_EQ(untied_weights_, *LoadWeights(target_, untied_));
+}
+
+TEST_F(SaveCheckpointTest, StoresTiedWeightsOnce) {
+  const std::string source = directory_.File("tied");
+  ASSERT_OK(CreateDirectories(source));
+  ASSERT_OK(WriteModel(source, tied_, tied_weights_));
+  ASSERT_OK(SaveCheckpoint(target_, source, tied_, tied_weights_, "{}"));
+  ASSERT_OK_AND_ASSIGN(const auto file,
+                       SafetensorsFile::Open(JoinPath(target_, "model.safetensors")));
+  EXPECT_EQ(1u, file->index().count("model.embed_tokens.weight"));
+  EXPECT_EQ(0u, file->index().count("lm_head.weight"));
 }
 
 TEST_F(SaveCheckpointTest, RefusesToOverwrite) {
