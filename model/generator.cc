@@ -8,57 +8,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/rng.h"
 #include "common/status_macros.h"
+#include "model/chunked_forward.h"
+#include "model/scorer.h"
 
 namespace attune {
 namespace {
-
-// Rows of one forward pass: enough to keep the multipliers busy, few enough that their logits and
-// activations stay small. Results do not depend on it.
-constexpr size_t kForwardRowsMax = 256;
-
-absl::Status CheckIds(const Policy& policy, absl::Span<const int32_t> ids, const char* what) {
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] >= 0 && ids[i] < policy.config().vocab_size) continue;
-    return absl::InvalidArgumentError(absl::StrCat("token ", i, " of the ", what, " is ", ids[i],
-                                                   "; the vocabulary has ids 0 to ",
-                                                   policy.config().vocab_size - 1));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLength(const Policy& policy, size_t prompt_tokens, size_t completion_tokens) {
-  const int64_t limit = policy.config().max_position_embeddings;
-  if (prompt_tokens == 0) return absl::InvalidArgumentError("the prompt has no tokens");
-  if (static_cast<int64_t>(prompt_tokens + completion_tokens) <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("a prompt of ", prompt_tokens, " tokens and ", completion_tokens,
-                   completion_tokens == 1 ? " more" : " tokens of completion",
-                   " exceed the model's max_position_embeddings, ", limit));
-}
-
-absl::Status NotFinite(const Policy& policy) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("the logits of policy ", policy.digest().substr(0, 12),
-                   " are not finite numbers; its weights are damaged or its training diverged"));
-}
-
-// Runs `rows` in chunks and gives `take` the logits of each row that wants them, in order:
-// take(index of the row, logits) -> absl::Status.
-template <typename Take>
-absl::Status ForwardRows(const Policy& policy, absl::Span<const PolicyRow> rows, const Take& take) {
-  const int64_t vocab = policy.config().vocab_size;
-  for (size_t begin = 0; begin < rows.size(); begin += kForwardRowsMax) {
-    const auto chunk = rows.subspan(begin, kForwardRowsMax);
-    const std::vector<float> logits = policy.Forward(chunk);
-    const float* next = logits.data();
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      if (!chunk[i].wants_logits) continue;
-      ATTUNE_RETURN_IF_ERROR(take(begin + i, absl::Span<const float>(next, vocab)));
-      next += vocab;
-    }
-  }
-  return absl::OkStatus();
-}
 
 // One response in the making.
 struct Sequence {
@@ -77,8 +31,9 @@ class Decoder {
   absl::Status Start(absl::Span<const GenerationRequest> requests,
                      std::vector<std::vector<Generation>>* results);
 
-  // Draws all further tokens.
-  absl::Status Finish();
+  bool done() const { return active_.empty(); }
+  // Draws the next token of every response that has not ended.
+  absl::Status Step();
 
  private:
   absl::Status StartSamples(const GenerationRequest& request, absl::Span<const float> logits,
@@ -104,7 +59,7 @@ absl::Status Decoder::Start(absl::Span<const GenerationRequest> requests,
       request_of_row.push_back(r);
     }
   }
-  return ForwardRows(policy_, rows, [&](size_t row, absl::Span<const float> logits) {
+  return ForwardInChunks(policy_, rows, [&](size_t row, absl::Span<const float> logits) {
     const size_t r = request_of_row[row];
     return StartSamples(requests[r], logits, std::move(caches[r]), &(*results)[r]);
   });
@@ -128,7 +83,7 @@ absl::StatusOr<bool> Decoder::Extend(Sequence* sequence, absl::Span<const float>
   Generation* generation = sequence->generation;
   const int64_t drawn = generation->token_ids.size();
   const Draw draw = sampler_.Next(logits, sequence->rng.Uniform(drawn));
-  if (!std::isfinite(draw.logp)) return NotFinite(policy_);
+  if (!std::isfinite(draw.logp)) return NotFiniteError();
   generation->token_ids.push_back(draw.token);
   generation->logps.push_back(draw.logp);
   generation->sampling_logps.push_back(draw.sampling_logp);
@@ -142,37 +97,30 @@ absl::StatusOr<bool> Decoder::Extend(Sequence* sequence, absl::Span<const float>
          sequence->prompt_tokens + drawn + 1 < policy_.config().max_position_embeddings;
 }
 
-absl::Status Decoder::Finish() {
-  while (!active_.empty()) {
-    std::vector<PolicyRow> rows;
-    for (Sequence& sequence : active_) {
-      const std::vector<int32_t>& drawn = sequence.generation->token_ids;
-      const int64_t position = sequence.prompt_tokens + drawn.size() - 1;
-      rows.push_back({&sequence.cache, position, drawn.back(), true});
-    }
-    std::vector<bool> goes_on(active_.size());
-    ATTUNE_RETURN_IF_ERROR(
-        ForwardRows(policy_, rows, [&](size_t i, absl::Span<const float> logits) -> absl::Status {
-          ATTUNE_ASSIGN_OR_RETURN(goes_on[i], Extend(&active_[i], logits));
-          return absl::OkStatus();
-        }));
-    size_t kept = 0;
-    for (size_t i = 0; i < active_.size(); ++i) {
-      if (!goes_on[i]) continue;
-      if (kept != i) active_[kept] = std::move(active_[i]);
-      ++kept;
-    }
-    active_.erase(active_.begin() + kept, active_.end());
+absl::Status Decoder::Step() {
+  std::vector<PolicyRow> rows;
+  for (Sequence& sequence : active_) {
+    const std::vector<int32_t>& drawn = sequence.generation->token_ids;
+    const int64_t position = sequence.prompt_tokens + drawn.size() - 1;
+    rows.push_back({&sequence.cache, position, drawn.back(), true});
   }
+  std::vector<bool> goes_on(active_.size());
+  const auto extend = [&](size_t i, absl::Span<const float> logits) -> absl::Status {
+    ATTUNE_ASSIGN_OR_RETURN(goes_on[i], Extend(&active_[i], logits));
+    return absl::OkStatus();
+  };
+  ATTUNE_RETURN_IF_ERROR(ForwardInChunks(policy_, rows, extend));
+  size_t kept = 0;
+  for (size_t i = 0; i < active_.size(); ++i) {
+    if (!goes_on[i]) continue;
+    if (kept != i) active_[kept] = std::move(active_[i]);
+    ++kept;
+  }
+  active_.erase(active_.begin() + kept, active_.end());
   return absl::OkStatus();
 }
 
 }  // namespace
-
-absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids) {
-  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), 1));
-  return CheckIds(policy, prompt_ids, "prompt");
-}
 
 absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
@@ -185,30 +133,25 @@ absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
   std::vector<std::vector<Generation>> results(requests.size());
   Decoder decoder(policy, options);
   ATTUNE_RETURN_IF_ERROR(decoder.Start(requests, &results));
-  ATTUNE_RETURN_IF_ERROR(decoder.Finish());
+  while (!decoder.done()) ATTUNE_RETURN_IF_ERROR(decoder.Step());
   return results;
 }
 
-absl::StatusOr<std::vector<float>> CompletionLogProbs(const Policy& policy,
-                                                      absl::Span<const int32_t> prompt_ids,
-                                                      absl::Span<const int32_t> completion_ids) {
-  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), completion_ids.size()));
-  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, prompt_ids, "prompt"));
-  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, completion_ids, "completion"));
-  std::vector<float> logps;
-  if (completion_ids.empty()) return logps;
-  KvCache cache;
-  std::vector<PolicyRow> rows;
-  const size_t first = prompt_ids.size() - 1;  // the row whose logits are of completion token 0
-  for (size_t i = 0; i < first + completion_ids.size(); ++i) {
-    const int32_t token = i <= first ? prompt_ids[i] : completion_ids[i - first - 1];
-    rows.push_back({&cache, static_cast<int64_t>(i), token, i >= first});
+absl::StatusOr<Generation> GenerateOne(const Policy& policy, absl::Span<const int32_t> prompt_ids,
+                                       uint64_t sample_key, const SamplingOptions& options,
+                                       absl::FunctionRef<void(int32_t)> take) {
+  ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(options));
+  ATTUNE_RETURN_IF_ERROR(CheckPrompt(policy, prompt_ids));
+  const GenerationRequest request = {{prompt_ids.begin(), prompt_ids.end()}, {sample_key}};
+  std::vector<std::vector<Generation>> results(1);
+  Decoder decoder(policy, options);
+  ATTUNE_RETURN_IF_ERROR(decoder.Start({request}, &results));
+  take(results[0][0].token_ids.back());
+  while (!decoder.done()) {
+    ATTUNE_RETURN_IF_ERROR(decoder.Step());
+    take(results[0][0].token_ids.back());
   }
-  ATTUNE_RETURN_IF_ERROR(ForwardRows(policy, rows, [&](size_t i, absl::Span<const float> logits) {
-    logps.push_back(logits[completion_ids[i - first]] - LogSumExp(logits.data(), logits.size()));
-    return std::isfinite(logps.back()) ? absl::OkStatus() : NotFinite(policy);
-  }));
-  return logps;
+  return std::move(results[0][0]);
 }
 
 }  // namespace attune

@@ -1,4 +1,4 @@
-// Sampling and scoring with a policy. One call is single-threaded; callers run several at once on
+// Sampling with a policy. One call is single-threaded; callers run several at once on
 // the same policy. A response is a function of (policy, prompt, options, key) alone.
 #ifndef ATTUNE_MODEL_GENERATOR_H_
 #define ATTUNE_MODEL_GENERATOR_H_
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/policy.h"
@@ -30,23 +31,20 @@ struct GenerationRequest {
   std::vector<uint64_t> sample_keys;  // one response for each; draw t uses CounterRng(key), t
 };
 
-// INVALID_ARGUMENT when the prompt is empty, has ids outside the vocabulary, or leaves no room for
-// a token within max_position_embeddings.
-absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids);
-
 // Result [request][sample]. The samples of a prompt share its prefill; all sequences of the call
 // are decoded together, so it holds all their caches. A response that reaches
 // max_position_embeddings ends with kLength. INVALID_ARGUMENT when an option is out of range or a
-// prompt fails CheckPrompt; FAILED_PRECONDITION when the policy's logits are not finite.
+// prompt fails CheckPrompt (model/scorer.h); FAILED_PRECONDITION when the logits are not finite.
 [[nodiscard]] absl::StatusOr<std::vector<std::vector<Generation>>> Generate(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options);
 
-// Natural log-probability of each completion token given all before it: exactly the numbers that
-// Generate records for the same tokens. Errors as above.
-[[nodiscard]] absl::StatusOr<std::vector<float>> CompletionLogProbs(
-    const Policy& policy, absl::Span<const int32_t> prompt_ids,
-    absl::Span<const int32_t> completion_ids);
+// The same for one sample of one prompt; calls take(token) as soon as each is drawn.
+[[nodiscard]] absl::StatusOr<Generation> GenerateOne(const Policy& policy,
+                                                     absl::Span<const int32_t> prompt_ids,
+                                                     uint64_t sample_key,
+                                                     const SamplingOptions& options,
+                                                     absl::FunctionRef<void(int32_t)> take);
 
 }  // namespace attune
 

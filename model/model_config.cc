@@ -1,204 +1,164 @@
 #include "model/model_config.h"
 
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/files.h"
 #include "common/status_macros.h"
-#include "nlohmann/json.hpp"
+#include "model/config_checks.h"
+#include "model/config_reader.h"
+#include "model/model_family.h"
+#include "model/rope_config.h"
 
 namespace attune {
 namespace {
 
 using Json = nlohmann::json;
 
-// A field that is there and not null.
-const Json* Find(const Json& object, const char* name) {
-  const auto it = object.find(name);
-  return it == object.end() || it->is_null() ? nullptr : &*it;
-}
-
-absl::Status Refuse(const char* name, const Json& value, absl::string_view wanted) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 200) text = absl::StrCat(text.substr(0, 200), "...");
-  return absl::InvalidArgumentError(absl::StrCat(name, " is ", text, "; ", wanted));
-}
-
-absl::StatusOr<Json> ReadJsonObject(const std::string& path) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  Json object = Json::parse(bytes, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " is not a JSON object"));
+// Nullptr, with a problem noted, when it is not supported.
+const ModelFamily* FamilyOf(ConfigReader* reader) {
+  std::vector<absl::string_view> names;
+  const Json* const type = reader->Find("model_type");
+  for (const ModelFamily& family : ModelFamilies()) {
+    if (type != nullptr && *type == family.model_type) return &family;
+    names.push_back(family.model_type);
   }
-  return object;
+  reader->Refuse("model_type", type == nullptr ? Json() : *type,
+                 absl::StrCat("supported are ", absl::StrJoin(names, ", ")));
+  return nullptr;
 }
 
-// Above those of any published model, and so small that no product of them overflows.
-constexpr int64_t kVocabularyMax = 1 << 24;
-constexpr int64_t kWidthMax = 1 << 20;
-constexpr int64_t kLayersMax = 1 << 12;
-constexpr int64_t kHeadsMax = 1 << 12;
-constexpr int64_t kHeadDimMax = 1 << 12;
-constexpr int64_t kPositionsMax = 1 << 22;
+// The names of the sizes in the file.
+struct SizeNames {
+  const char* hidden_size = "hidden_size";
+  const char* intermediate_size = "intermediate_size";
+  const char* num_layers = "num_hidden_layers";
+  const char* num_heads = "num_attention_heads";
+  const char* max_position_embeddings = "max_position_embeddings";
+  const char* norm_eps = "rms_norm_eps";
+};
+constexpr SizeNames kGpt2Names = {"n_embd", "n_inner",     "n_layer",
+                                  "n_head", "n_positions", "layer_norm_epsilon"};
 
-// From 1 to `max`. Required unless `fallback` > 0.
-absl::Status ReadSize(const Json& config, const char* name, int64_t max, int64_t fallback,
-                      int64_t* size) {
-  const Json* value = Find(config, name);
-  if (value == nullptr) {
-    if (fallback <= 0) return absl::InvalidArgumentError(absl::StrCat(name, " is missing"));
-    *size = fallback;
-    return absl::OkStatus();
+// GPT-2's sizes have a second name each, which transformers takes too.
+void CheckSecondNames(ConfigReader* reader) {
+  const SizeNames names;
+  for (const auto& [first, second] :
+       {std::pair(kGpt2Names.hidden_size, names.hidden_size),
+        std::pair(kGpt2Names.num_layers, names.num_layers),
+        std::pair(kGpt2Names.num_heads, names.num_heads),
+        std::pair(kGpt2Names.max_position_embeddings, names.max_position_embeddings)}) {
+    const Json* const value = reader->Find(second);
+    const Json* const same = reader->Find(first);
+    if (value != nullptr && (same == nullptr || *same != *value)) {
+      reader->Refuse(second, *value, absl::StrCat("it must be that of ", first));
+    }
   }
-  if (!value->is_number_unsigned() || *value == 0 || *value > max) {
-    return Refuse(name, *value, absl::StrCat("it must be an integer from 1 to ", max));
+}
+
+void ReadHeads(ConfigReader* reader, const ModelFamily& family, bool gpt2, ModelConfig* config) {
+  std::optional<int64_t> kv_heads, head_dim;
+  if (!gpt2) {
+    const auto fallback = [](int64_t size) {
+      return size > 0 ? std::optional<int64_t>(size) : std::nullopt;
+    };
+    kv_heads =
+        reader->OptionalSize("num_key_value_heads", kHeadsMax, fallback(family.num_kv_heads));
+    head_dim = reader->OptionalSize("head_dim", kHeadDimMax, fallback(family.head_dim));
   }
-  *size = value->get<int64_t>();
-  return absl::OkStatus();
-}
-
-absl::Status ReadPositive(const Json& config, const char* name, double fallback, double* number) {
-  const Json* value = Find(config, name);
-  *number = fallback;
-  if (value == nullptr) return absl::OkStatus();
-  if (!value->is_number() || !(value->get<double>() > 0) || !std::isfinite(value->get<double>())) {
-    return Refuse(name, *value, "it must be a positive number");
-  }
-  *number = value->get<double>();
-  return absl::OkStatus();
-}
-
-absl::Status ReadBool(const Json& config, const char* name, bool* flag) {
-  const Json* value = Find(config, name);
-  *flag = false;  // LlamaConfig's default for all that are read here
-  if (value == nullptr) return absl::OkStatus();
-  if (!value->is_boolean()) return Refuse(name, *value, "it must be true or false");
-  *flag = value->get<bool>();
-  return absl::OkStatus();
-}
-
-absl::Status ReadSizes(const Json& json, ModelConfig* config) {
-  const auto read = [&](const char* name, int64_t max, int64_t fallback, int64_t* size) {
-    return ReadSize(json, name, max, fallback, size);
-  };
-  ATTUNE_RETURN_IF_ERROR(read("vocab_size", kVocabularyMax, 0, &config->vocab_size));
-  ATTUNE_RETURN_IF_ERROR(read("hidden_size", kWidthMax, 0, &config->hidden_size));
-  ATTUNE_RETURN_IF_ERROR(read("intermediate_size", kWidthMax, 0, &config->intermediate_size));
-  ATTUNE_RETURN_IF_ERROR(read("num_hidden_layers", kLayersMax, 0, &config->num_layers));
-  ATTUNE_RETURN_IF_ERROR(read("num_attention_heads", kHeadsMax, 0, &config->num_heads));
-  ATTUNE_RETURN_IF_ERROR(
-      read("num_key_value_heads", kHeadsMax, config->num_heads, &config->num_kv_heads));
-  ATTUNE_RETURN_IF_ERROR(
-      read("head_dim", kHeadDimMax, config->hidden_size / config->num_heads, &config->head_dim));
-  ATTUNE_RETURN_IF_ERROR(
-      read("max_position_embeddings", kPositionsMax, 2048, &config->max_position_embeddings));
+  config->num_kv_heads = kv_heads.value_or(config->num_heads);
+  config->head_dim = head_dim.value_or(config->hidden_size / config->num_heads);
+  if (!reader->problems()->empty()) return;  // defaults in their place need not fit
   if (config->num_heads % config->num_kv_heads != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("num_key_value_heads is ", config->num_kv_heads,
-                                                   "; it must divide num_attention_heads, ",
-                                                   config->num_heads));
+    reader->Refuse("num_key_value_heads", config->num_kv_heads,
+                   absl::StrCat("it must divide num_attention_heads, ", config->num_heads));
   }
-  if (config->head_dim % 2 != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("head_dim is ", config->head_dim, "; rotary embeddings need an even one"));
+  if (!head_dim.has_value() &&
+      (config->hidden_size % config->num_heads != 0 || config->head_dim > kHeadDimMax)) {
+    reader->Refuse(gpt2 ? "n_embd" : "hidden_size", config->hidden_size,
+                   absl::StrCat("without head_dim it must be a multiple of the ", config->num_heads,
+                                " heads, up to ", kHeadDimMax, " for each"));
   }
-  return absl::OkStatus();
 }
 
-// rope_theta stands by itself, or inside rope_parameters (transformers 5).
-absl::Status ReadRope(const Json& json, ModelConfig* config) {
-  ATTUNE_RETURN_IF_ERROR(ReadPositive(json, "rope_theta", 10000.0, &config->rope_theta));
-  for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    const Json* rope = Find(json, name);
-    if (rope == nullptr) continue;
-    if (!rope->is_object()) return Refuse(name, *rope, "it must be an object or null");
-    for (const auto& [key, value] : rope->items()) {
-      const bool known =
-          key == "rope_theta" || ((key == "rope_type" || key == "type") && value == "default");
-      if (!known) return Refuse(name, *rope, "scaled rotary embeddings are not supported");
-    }
-    ATTUNE_RETURN_IF_ERROR(
-        ReadPositive(*rope, "rope_theta", config->rope_theta, &config->rope_theta));
-  }
-  return absl::OkStatus();
+void ReadSizes(ConfigReader* reader, const ModelFamily& family, ModelConfig* config) {
+  const bool gpt2 = config->model_type == "gpt2";
+  const SizeNames names = gpt2 ? kGpt2Names : SizeNames();
+  if (gpt2) CheckSecondNames(reader);
+  config->vocab_size = reader->Size("vocab_size", kVocabularyMax, family.vocab_size);
+  config->hidden_size = reader->Size(names.hidden_size, kWidthMax, family.hidden_size);
+  config->intermediate_size =
+      gpt2 ? reader->OptionalSize(names.intermediate_size, kWidthMax, std::nullopt)
+                 .value_or(4 * config->hidden_size)
+           : reader->Size(names.intermediate_size, kWidthMax, family.intermediate_size);
+  config->num_layers = reader->Size(names.num_layers, kLayersMax, family.num_layers);
+  config->num_heads = reader->Size(names.num_heads, kHeadsMax, family.num_heads);
+  config->max_position_embeddings =
+      reader->Size(names.max_position_embeddings, kPositionsMax, family.max_position_embeddings);
+  config->norm_eps = static_cast<float>(reader->Number(names.norm_eps, family.norm_eps));
+  ReadHeads(reader, family, gpt2, config);
 }
 
-// What would change the numbers if it were ignored.
-absl::Status RefuseUnsupported(const Json& json) {
-  const Json* type = Find(json, "model_type");
-  if (type == nullptr) return absl::InvalidArgumentError("model_type is missing");
-  if (*type != "llama") return Refuse("model_type", *type, "only \"llama\" is supported");
-  if (const Json* act = Find(json, "hidden_act"); act != nullptr && *act != "silu") {
-    return Refuse("hidden_act", *act, "only \"silu\" is supported");
-  }
-  for (const char* name : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
-    bool on;
-    ATTUNE_RETURN_IF_ERROR(ReadBool(json, name, &on));
-    if (on) return Refuse(name, json[name], "only false is supported");
-  }
-  for (const char* name : {"sliding_window", "quantization_config", "attn_logit_softcapping",
-                           "final_logit_softcapping", "clip_qkv"}) {
-    if (const Json* value = Find(json, name)) return Refuse(name, *value, "only null is supported");
-  }
-  for (const char* name : {"partial_rotary_factor", "logit_scale", "embedding_multiplier",
-                           "residual_multiplier", "attention_multiplier"}) {
-    const Json* value = Find(json, name);
-    if (value != nullptr && *value != 1) return Refuse(name, *value, "only 1 is supported");
-  }
-  if (const Json* kinds = Find(json, "layer_types")) {
-    for (const Json& kind : *kinds) {
-      if (kind != "full_attention") {
-        return Refuse("layer_types", *kinds, "only \"full_attention\" is supported");
-      }
-    }
-  }
-  return absl::OkStatus();
+// Of a sequence classifier.
+int64_t ReadLabels(ConfigReader* reader) {
+  const Json* const names = reader->Find("id2label");
+  if (names == nullptr) return reader->Size("num_labels", kLabelsMax, 2);
+  const auto labels = static_cast<int64_t>(names->size());
+  if (names->is_object() && labels >= 1 && labels <= kLabelsMax) return labels;
+  reader->Refuse("id2label", *names, "it must be an object with a name for each label");
+  return 2;
 }
 
-// An id or a list of ids. False when the field is not there.
-absl::StatusOr<bool> ReadEosIds(const Json& json, std::vector<int32_t>* ids) {
-  const Json* value = Find(json, "eos_token_id");
-  if (value == nullptr) return false;
-  const Json list = value->is_array() ? *value : Json::array({*value});
-  ids->clear();
-  for (const Json& id : list) {
-    if (!id.is_number_unsigned() || id > std::numeric_limits<int32_t>::max()) {
-      return Refuse("eos_token_id", *value, "it must be a token id or a list of them");
-    }
-    ids->push_back(id.get<int32_t>());
+void ReadEosIds(const std::string& directory, ConfigReader* reader, const ModelFamily& family,
+                ModelConfig* config) {
+  std::vector<int32_t> fallback;
+  if (family.eos_token_id >= 0) fallback.push_back(family.eos_token_id);
+  config->eos_token_ids = reader->TokenIds("eos_token_id", std::move(fallback));
+  const std::string name = "generation_config.json";
+  const std::string path = JoinPath(directory, name);
+  if (!FileExists(path)) return;
+  const absl::StatusOr<Json> json = ReadJsonObject(path);
+  if (!json.ok()) {
+    reader->problems()->push_back(std::string(json.status().message()));
+    return;
   }
-  return true;
-}
-
-absl::StatusOr<ModelConfig> ParseConfig(const Json& json) {
-  ATTUNE_RETURN_IF_ERROR(RefuseUnsupported(json));
-  ModelConfig config;
-  config.model_type = "llama";
-  ATTUNE_RETURN_IF_ERROR(ReadSizes(json, &config));
-  ATTUNE_RETURN_IF_ERROR(ReadRope(json, &config));
-  double eps;
-  ATTUNE_RETURN_IF_ERROR(ReadPositive(json, "rms_norm_eps", 1e-6, &eps));
-  config.rms_norm_eps = static_cast<float>(eps);
-  ATTUNE_RETURN_IF_ERROR(ReadBool(json, "tie_word_embeddings", &config.tie_word_embeddings));
-  ATTUNE_RETURN_IF_ERROR(ReadEosIds(json, &config.eos_token_ids).status());
-  return config;
+  ConfigReader generation(&*json, absl::StrCat("in ", name, ": "), reader->problems());
+  if (generation.Find("eos_token_id") == nullptr) return;
+  config->eos_token_ids = generation.TokenIds("eos_token_id", config->eos_token_ids);
 }
 
 }  // namespace
 
+absl::StatusOr<ConfigReport> InspectModelConfig(const std::string& directory) {
+  ATTUNE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(JoinPath(directory, "config.json")));
+  ConfigReport report;
+  ConfigReader reader(&json, "", &report.problems);
+  const ModelFamily* const family = FamilyOf(&reader);
+  if (family == nullptr) return report;
+  ModelConfig config{};
+  config.model_type = family->model_type;
+  ReadSizes(&reader, *family, &config);
+  const bool sizes_usable = report.problems.empty();
+  CheckClasses(&reader, family->class_prefix);
+  CheckUnsupportedFields(&reader, family->known);
+  if (IsSequenceClassifier(reader)) config.num_labels = ReadLabels(&reader);
+  if (config.model_type != "gpt2") ReadRope(&reader, config.model_type == "phi3", &config);
+  config.attention_scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
+  config.tie_word_embeddings = reader.Bool("tie_word_embeddings", family->tie_word_embeddings);
+  family->read(&reader, &config);
+  ReadEosIds(directory, &reader, *family, &config);
+  if (sizes_usable) report.config = std::move(config);
+  return report;
+}
+
 absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory) {
-  const std::string path = JoinPath(directory, "config.json");
-  ATTUNE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(path));
-  absl::StatusOr<ModelConfig> config = ParseConfig(json);
-  if (!config.ok()) return Annotate(config.status(), absl::StrCat("cannot use ", path));
-  const std::string generation = JoinPath(directory, "generation_config.json");
-  if (FileExists(generation)) {
-    ATTUNE_ASSIGN_OR_RETURN(const Json json, ReadJsonObject(generation));
-    const absl::StatusOr<bool> found = ReadEosIds(json, &config->eos_token_ids);
-    if (!found.ok()) return Annotate(found.status(), absl::StrCat("cannot use ", generation));
-  }
-  return config;
+  ATTUNE_ASSIGN_OR_RETURN(ConfigReport report, InspectModelConfig(directory));
+  if (report.problems.empty()) return std::move(*report.config);
+  return absl::InvalidArgumentError(absl::StrCat("cannot use ", JoinPath(directory, "config.json"),
+                                                 ": ", absl::StrJoin(report.problems, "; ")));
 }
 
 }  // namespace attune

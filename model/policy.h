@@ -5,13 +5,17 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/kernels.h"
 #include "model/model_config.h"
+#include "model/tensor_type.h"
+#include "model/weight_files.h"
 
 namespace attune {
 
@@ -45,50 +49,69 @@ struct PolicyRow {
 class Policy {
  public:
   // `weights` in the order of WeightLayout(config), and as many (INVALID_ARGUMENT otherwise). They
-  // are copied.
+  // are copied; linear weights and embeddings are rounded to `precision` (kF32 or kBf16), the other
+  // tensors and all arithmetic stay fp32.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const Policy>> Create(
-      ModelConfig config, absl::Span<const float> weights);
+      ModelConfig config, absl::Span<const float> weights, TensorType precision = TensorType::kF32);
 
-  // Reads a Hugging Face directory: LoadModelConfig and LoadWeights.
+  // Reads a Hugging Face directory. Every tensor is held once, in the type it is stored in.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const Policy>> Load(
       const std::string& directory);
+  // The same of a directory whose files are open, and looked at by the caller too. With a
+  // `precision`, rounded to that as by Create.
+  static std::shared_ptr<const Policy> Read(ModelConfig config, const WeightFiles& files,
+                                            std::optional<TensorType> precision = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
-  const std::string& digest() const { return digest_; }  // WeightsDigest
 
   // Runs the rows through the model together: prefill, decoding and scoring alike. A row attends to
-  // all earlier positions of its cache, which an earlier call wrote or rows of this one write. The
+  // earlier positions of its cache, which an earlier call wrote or rows of this one write. The
   // numbers of a row do not depend on the other rows. Positions are below max_position_embeddings.
-  // Returns the logits of the rows that want them, in order: [count, vocab_size].
+  // Returns the final hidden states of the rows that want logits, in order: [count, hidden_size].
   std::vector<float> Forward(absl::Span<const PolicyRow> rows) const;
 
+  // Hidden states [rows, hidden_size] to logits [rows, config().outputs()].
+  void Logits(const float* hidden, int64_t rows, float* logits) const;
+
  private:
+  struct Linear {
+    PackedMatrix weight;
+    std::vector<float> bias;  // empty: none
+  };
+  struct Norm {
+    std::vector<float> weight;  // empty: there is no such norm
+    std::vector<float> bias;    // empty: none
+  };
   struct Layer {
-    std::vector<float> attention_norm;  // [hidden]
-    PackedMatrix q_proj;
-    PackedMatrix k_proj;
-    PackedMatrix v_proj;
-    PackedMatrix o_proj;
-    std::vector<float> mlp_norm;  // [hidden]
-    PackedMatrix gate_proj;
-    PackedMatrix up_proj;
-    PackedMatrix down_proj;
+    Norm attention_norm;
+    Linear q, k, v, o;
+    Norm q_norm, k_norm;
+    Norm attention_post_norm;
+    Norm mlp_norm;
+    Linear gate, up, down;
+    Norm mlp_post_norm;
   };
   struct Scratch;
+  using TensorSource = absl::FunctionRef<TensorView(const std::string& name)>;
 
-  Policy(ModelConfig config, absl::Span<const float> weights);
+  // `precision` empty: of each tensor its own.
+  Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision);
 
+  void Embed(absl::Span<const PolicyRow> rows, Scratch* scratch) const;
+  void Normalise(const Norm& norm, const float* x, int64_t rows, int64_t dim, float* y) const;
   void RunAttention(absl::Span<const PolicyRow> rows, int64_t layer, Scratch* scratch) const;
+  // Rotates q and k, and writes keys and values to the caches.
+  void RotateAndStore(absl::Span<const PolicyRow> rows, int64_t layer, Scratch* scratch) const;
   void RunMlp(const Layer& layer, int64_t rows, Scratch* scratch) const;
-  std::vector<float> RunHead(absl::Span<const PolicyRow> rows, Scratch* scratch) const;
+  // Adds a block's output to the residual stream.
+  void AddBlock(const Norm& post_norm, int64_t rows, Scratch* scratch) const;
 
   const ModelConfig config_;
-  std::string digest_;
-  RopeTable rope_;
-  std::vector<float> embeddings_;  // [vocab, hidden]
+  PackedMatrix head_;             // lm_head or score, or the embeddings when tied
+  PackedMatrix embeddings_;       // [vocab, hidden]; empty when head_ is it
+  std::vector<float> positions_;  // [max_position_embeddings, hidden], or empty
   std::vector<Layer> layers_;
-  std::vector<float> final_norm_;  // [hidden]
-  PackedMatrix head_;              // lm_head, or the embeddings when tied
+  Norm final_norm_;
 };
 
 }  // namespace attune

@@ -9,6 +9,7 @@
 #include "common/files.h"
 #include "common/rng.h"
 #include "gtest/gtest.h"
+#include "model/scorer.h"
 #include "nlohmann/json.hpp"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/tiny_model.h"
@@ -111,13 +112,20 @@ TEST_F(GeneratorTest, RefusesWhatItCannotAnswer) {
   EXPECT_THAT(Generate(*policy_, {{{1}, {1}}, {{3, 101}, {1}}}, {}),
               StatusIs(kInvalid, "prompt 1: token 1 of the prompt is 101"));
   EXPECT_THAT(Generate(*policy_, {{{1}, {1}}}, {.top_p = 2}), StatusIs(kInvalid, "top_p is 2"));
-  EXPECT_THAT(CompletionLogProbs(*policy_, {1}, {-1}), StatusIs(kInvalid, "completion is -1"));
-  EXPECT_THAT(CompletionLogProbs(*policy_, {}, {1}), StatusIs(kInvalid, "no tokens"));
 }
 
-TEST_F(GeneratorTest, AnEmptyCompletionHasNoLogProbs) {
-  ASSERT_OK_AND_ASSIGN(const std::vector<float> logps, CompletionLogProbs(*policy_, {1}, {}));
-  EXPECT_TRUE(logps.empty());
+TEST_F(GeneratorTest, OneAtATimeIsTheSameAndTellsEachToken) {
+  const std::vector<GenerationRequest> requests = Requests(9);
+  const SamplingOptions options = {.max_new_tokens = 12};
+  ASSERT_OK_AND_ASSIGN(const auto results, Generate(*policy_, requests, options));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    std::vector<int32_t> taken;
+    ASSERT_OK_AND_ASSIGN(const Generation one,
+                         GenerateOne(*policy_, requests[i].prompt_ids, requests[i].sample_keys[1],
+                                     options, [&](int32_t token) { taken.push_back(token); }));
+    EXPECT_EQ(results[i][1], one);
+    EXPECT_EQ(one.token_ids, taken);
+  }
 }
 
 TEST_F(GeneratorTest, TellsWhenWeightsAreNotFinite) {

@@ -2,6 +2,7 @@
 #ifndef ATTUNE_TESTS_UNIT_MODEL_TINY_MODEL_H_
 #define ATTUNE_TESTS_UNIT_MODEL_TINY_MODEL_H_
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -36,8 +37,9 @@ inline ModelConfig TinyConfig(bool tied) {
   config.num_heads = 6;
   config.num_kv_heads = 2;
   config.head_dim = 10;
-  config.rms_norm_eps = 1e-5f;
-  config.rope_theta = 10000;
+  config.norm_eps = 1e-5f;
+  config.rope.frequencies = RopeFrequencies(10000, config.head_dim);
+  config.attention_scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
   config.tie_word_embeddings = tied;
   config.max_position_embeddings = 64;
   config.eos_token_ids = {0};
@@ -48,6 +50,7 @@ inline std::vector<float> TinyWeights(const ModelConfig& config, uint64_t seed) 
   return RandomFloats(WeightCount(WeightLayout(config)), seed, 0.4f);
 }
 
+// Of a config like TinyConfig's.
 inline std::string ConfigJson(const ModelConfig& config) {
   return nlohmann::json{{"model_type", config.model_type},
                         {"vocab_size", config.vocab_size},
@@ -57,8 +60,8 @@ inline std::string ConfigJson(const ModelConfig& config) {
                         {"num_attention_heads", config.num_heads},
                         {"num_key_value_heads", config.num_kv_heads},
                         {"head_dim", config.head_dim},
-                        {"rms_norm_eps", config.rms_norm_eps},
-                        {"rope_theta", config.rope_theta},
+                        {"rms_norm_eps", config.norm_eps},
+                        {"rope_theta", 10000.0},
                         {"tie_word_embeddings", config.tie_word_embeddings},
                         {"max_position_embeddings", config.max_position_embeddings},
                         {"eos_token_id", config.eos_token_ids},
@@ -72,10 +75,10 @@ inline absl::Status WriteModel(const std::string& directory, const ModelConfig& 
   std::vector<TensorToStore> tensors;
   for (const TensorSpec& spec : WeightLayout(config)) {
     tensors.push_back(
-        {spec.name, spec.shape, absl::MakeConstSpan(weights).subspan(spec.offset, spec.size)});
+        {spec.name, spec.shape, ViewOf(&weights[spec.offset])});
   }
   absl::Status status = WriteFile(JoinPath(directory, "config.json"), ConfigJson(config));
-  status.Update(WriteFile(JoinPath(directory, "model.safetensors"), SerializeSafetensors(tensors)));
+  status.Update(WriteWeightFiles(directory, tensors));
   return status;
 }
 

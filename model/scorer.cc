@@ -1,0 +1,104 @@
+#include "model/scorer.h"
+
+#include <cmath>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "model/chunked_forward.h"
+
+namespace attune {
+namespace {
+
+absl::Status CheckIds(const Policy& policy, absl::Span<const int32_t> ids, const char* what) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < policy.config().vocab_size) continue;
+    return absl::InvalidArgumentError(absl::StrCat("token ", i, " of the ", what, " is ", ids[i],
+                                                   "; the vocabulary has ids 0 to ",
+                                                   policy.config().vocab_size - 1));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLength(const Policy& policy, size_t prompt_tokens, size_t completion_tokens) {
+  const int64_t limit = policy.config().max_position_embeddings;
+  if (prompt_tokens == 0) return absl::InvalidArgumentError("the prompt has no tokens");
+  if (static_cast<int64_t>(prompt_tokens + completion_tokens) <= limit) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a prompt of ", prompt_tokens, " tokens and ", completion_tokens,
+                   completion_tokens == 1 ? " more" : " tokens of completion",
+                   " exceed the model's max_position_embeddings, ", limit));
+}
+
+absl::Status CheckLanguageModel(const Policy& policy) {
+  if (policy.config().num_labels == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the model is a sequence classifier (it has a score head and no vocabulary head); it gives "
+      "rewards, not text");
+}
+
+}  // namespace
+
+absl::Status NotFiniteError() {
+  return absl::FailedPreconditionError(
+      "the model's logits are not finite numbers; its weights are damaged or its training "
+      "diverged");
+}
+
+absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids) {
+  ATTUNE_RETURN_IF_ERROR(CheckLanguageModel(policy));
+  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), 1));
+  return CheckIds(policy, prompt_ids, "prompt");
+}
+
+absl::StatusOr<std::vector<float>> CompletionLogProbs(const Policy& policy,
+                                                      absl::Span<const int32_t> prompt_ids,
+                                                      absl::Span<const int32_t> completion_ids) {
+  ATTUNE_RETURN_IF_ERROR(CheckLanguageModel(policy));
+  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), completion_ids.size()));
+  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, prompt_ids, "prompt"));
+  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, completion_ids, "completion"));
+  std::vector<float> logps;
+  if (completion_ids.empty()) return logps;
+  KvCache cache;
+  std::vector<PolicyRow> rows;
+  const size_t first = prompt_ids.size() - 1;  // the row whose logits are of completion token 0
+  for (size_t i = 0; i < first + completion_ids.size(); ++i) {
+    const int32_t token = i <= first ? prompt_ids[i] : completion_ids[i - first - 1];
+    rows.push_back({&cache, static_cast<int64_t>(i), token, i >= first});
+  }
+  ATTUNE_RETURN_IF_ERROR(
+      ForwardInChunks(policy, rows, [&](size_t i, absl::Span<const float> logits) {
+        const float normaliser = LogSumExp(logits.data(), logits.size());
+        logps.push_back(logits[completion_ids[i - first]] - normaliser);
+        return std::isfinite(logps.back()) ? absl::OkStatus() : NotFiniteError();
+      }));
+  return logps;
+}
+
+absl::StatusOr<std::vector<float>> ClassificationScores(const Policy& policy,
+                                                        absl::Span<const int32_t> ids) {
+  if (policy.config().num_labels == 0) {
+    return absl::InvalidArgumentError(
+        "the model has no score head; a reward model is a *ForSequenceClassification directory");
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, ids.size(), 0));
+  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, ids, "text"));
+  KvCache cache;
+  std::vector<PolicyRow> rows;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    rows.push_back({&cache, static_cast<int64_t>(i), ids[i], i + 1 == ids.size()});
+  }
+  std::vector<float> scores;
+  ATTUNE_RETURN_IF_ERROR(
+      ForwardInChunks(policy, rows, [&](size_t, absl::Span<const float> outputs) {
+        scores.assign(outputs.begin(), outputs.end());
+        return absl::OkStatus();
+      }));
+  for (const float score : scores) {
+    if (!std::isfinite(score)) return NotFiniteError();
+  }
+  return scores;
+}
+
+}  // namespace attune

@@ -1,0 +1,38 @@
+// What a model says of given tokens: the log-probability of a completion, or the scores of a
+// sequence classifier. Single-threaded; callers run several at once on the same policy. Memory does
+// not grow with the product of length and vocabulary (model/chunked_forward.h).
+#ifndef ATTUNE_MODEL_SCORER_H_
+#define ATTUNE_MODEL_SCORER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "model/policy.h"
+
+namespace attune {
+
+// INVALID_ARGUMENT when `prompt_ids` is empty, has ids outside the vocabulary, or leaves no room
+// for a token within max_position_embeddings, or when the policy is a sequence classifier.
+absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_ids);
+
+// Natural log-probability of each completion token given all before it, log-softmax in fp32:
+// exactly the numbers that Generate records for the same tokens. Errors as of CheckPrompt;
+// FAILED_PRECONDITION when the logits are not finite.
+[[nodiscard]] absl::StatusOr<std::vector<float>> CompletionLogProbs(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const int32_t> completion_ids);
+
+// The outputs of a sequence classifier's `score` head at the last token, [num_labels]: of a reward
+// model with one label, the reward. `ids` without padding. INVALID_ARGUMENT when the policy has no
+// such head or the ids do not fit.
+[[nodiscard]] absl::StatusOr<std::vector<float>> ClassificationScores(
+    const Policy& policy, absl::Span<const int32_t> ids);
+
+// Of logits or log-probabilities that are not finite numbers.
+absl::Status NotFiniteError();
+
+}  // namespace attune
+
+#endif  // ATTUNE_MODEL_SCORER_H_

@@ -1,0 +1,91 @@
+#include "model/scorer.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/unit/model/tiny_model.h"
+
+namespace attune {
+namespace {
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+
+std::shared_ptr<const Policy> MakePolicy(const ModelConfig& config) {
+  return Policy::Create(config, TinyWeights(config, 5)).value();
+}
+
+ModelConfig RewardConfig(int64_t labels) {
+  ModelConfig config = TinyConfig(/*tied=*/true);
+  config.num_labels = labels;
+  return config;
+}
+
+TEST(CompletionLogProbsTest, AreTheLogSoftmaxOfTheLogits) {
+  const auto policy = MakePolicy(TinyConfig(false));
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> logps, CompletionLogProbs(*policy, {7, 3}, {5}));
+  KvCache cache;
+  const std::vector<float> state = policy->Forward({{&cache, 0, 7, false}, {&cache, 1, 3, true}});
+  std::vector<float> logits(101);
+  policy->Logits(state.data(), 1, logits.data());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  ASSERT_EQ(1u, logps.size());
+  EXPECT_NEAR(logits[5] - std::log(sum), logps[0], 1e-6);
+}
+
+TEST(CompletionLogProbsTest, OfAnEmptyCompletionAreNone) {
+  ASSERT_OK_AND_ASSIGN(const auto logps,
+                       CompletionLogProbs(*MakePolicy(TinyConfig(false)), {1}, {}));
+  EXPECT_TRUE(logps.empty());
+}
+
+TEST(CompletionLogProbsTest, RefusesWhatDoesNotFit) {
+  const auto policy = MakePolicy(TinyConfig(false));
+  EXPECT_THAT(CompletionLogProbs(*policy, {1}, {-1}), StatusIs(kInvalid, "completion is -1"));
+  EXPECT_THAT(CompletionLogProbs(*policy, {}, {1}), StatusIs(kInvalid, "no tokens"));
+  EXPECT_THAT(CompletionLogProbs(*policy, {1}, std::vector<int32_t>(64, 1)),
+              StatusIs(kInvalid, "max_position_embeddings, 64"));
+  EXPECT_THAT(CompletionLogProbs(*MakePolicy(RewardConfig(1)), {1}, {1}),
+              StatusIs(kInvalid, "sequence classifier"));
+}
+
+TEST(ClassificationScoresTest, AreTheHeadAppliedToTheLastToken) {
+  const ModelConfig config = RewardConfig(3);
+  const std::vector<float> weights = TinyWeights(config, 5);
+  const auto policy = Policy::Create(config, weights).value();
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> scores, ClassificationScores(*policy, {4, 9, 2}));
+  KvCache cache;
+  const std::vector<float> state =
+      policy->Forward({{&cache, 0, 4, false}, {&cache, 1, 9, false}, {&cache, 2, 2, true}});
+  const std::vector<TensorSpec> layout = WeightLayout(config);
+  const float* const head = &weights[FindTensor(layout, "score.weight").offset];
+  ASSERT_EQ(3u, scores.size());
+  for (int label = 0; label < 3; ++label) {
+    double wanted = 0;
+    for (int i = 0; i < 48; ++i) wanted += static_cast<double>(head[label * 48 + i]) * state[i];
+    EXPECT_NEAR(wanted, scores[label], 1e-5);
+  }
+}
+
+TEST(ClassificationScoresTest, RefusesALanguageModelAndWhatDoesNotFit) {
+  EXPECT_THAT(ClassificationScores(*MakePolicy(TinyConfig(true)), {1}),
+              StatusIs(kInvalid, "no score head"));
+  const auto policy = MakePolicy(RewardConfig(1));
+  EXPECT_THAT(ClassificationScores(*policy, {}), StatusIs(kInvalid, "no tokens"));
+  EXPECT_THAT(ClassificationScores(*policy, {101}), StatusIs(kInvalid, "is 101"));
+}
+
+TEST(ClassificationScoresTest, TellsWhenTheyAreNotFinite) {
+  const ModelConfig config = RewardConfig(1);
+  std::vector<float> weights = TinyWeights(config, 5);
+  weights.back() = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(ClassificationScores(*Policy::Create(config, weights).value(), {1}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "not finite"));
+}
+
+}  // namespace
+}  // namespace attune
