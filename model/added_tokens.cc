@@ -35,20 +35,21 @@ size_t SkipSpacesBehind(absl::string_view text, size_t end) {
 
 }  // namespace
 
-absl::StatusOr<AddedTokens> AddedTokens::Parse(const TokenizerJson& json, const Bpe& model,
+absl::StatusOr<AddedTokens> AddedTokens::Parse(const TokenizerJson& json,
+                                               const Vocabulary& vocabulary,
                                                const Normalizer& normalizer) {
   AddedTokens added;
   if (json.IsMissing()) return added;
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> elements, json.Elements());
   for (const TokenizerJson& element : elements) {
     ATTUNE_ASSIGN_OR_RETURN(const Token token, ParseToken(element, normalizer));
-    if (!token.content.empty()) added.Add(token, model);
+    if (!token.content.empty()) added.Add(token, vocabulary);
   }
   return added;
 }
 
 absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& json,
-                                                            const Normalizer& normalizer) {
+                                                           const Normalizer& normalizer) {
   Token token;
   ATTUNE_ASSIGN_OR_RETURN(token.content, json.Field("content").AsString());
   ATTUNE_ASSIGN_OR_RETURN(token.single_word, json.Field("single_word").AsBoolOr(false));
@@ -62,8 +63,8 @@ absl::StatusOr<AddedTokens::Token> AddedTokens::ParseToken(const TokenizerJson& 
   return token;
 }
 
-void AddedTokens::Add(const Token& token, const Bpe& model) {
-  const int32_t id = IdFor(token.content, model);
+void AddedTokens::Add(const Token& token, const Vocabulary& vocabulary) {
+  const int32_t id = IdFor(token.content, vocabulary);
   ids_[token.content] = id;
   tokens_[id] = token;
   if (token.special) special_.insert(token.content);
@@ -71,15 +72,21 @@ void AddedTokens::Add(const Token& token, const Bpe& model) {
   id_end_ = std::max<int64_t>(id_end_, id + 1);
 }
 
-int32_t AddedTokens::IdFor(const std::string& content, const Bpe& model) const {
-  if (const auto known = ids_.find(content); known != ids_.end()) return known->second;
-  return model.IdOf(content).value_or(
-      static_cast<int32_t>(std::max<int64_t>(id_end_, model.token_count())));
+int32_t AddedTokens::IdFor(const std::string& content, const Vocabulary& vocabulary) const {
+  if (const std::optional<int32_t> known = IdOf(content); known.has_value()) return *known;
+  return vocabulary.IdOf(content).value_or(
+      static_cast<int32_t>(std::max<int64_t>(id_end_, vocabulary.token_count())));
 }
 
 const std::string* AddedTokens::TokenOf(int32_t id) const {
   const auto entry = tokens_.find(id);
   return entry == tokens_.end() ? nullptr : &entry->second.sought;
+}
+
+std::optional<int32_t> AddedTokens::IdOf(absl::string_view token) const {
+  const auto entry = ids_.find(token);
+  if (entry == ids_.end()) return std::nullopt;
+  return entry->second;
 }
 
 std::vector<AddedSpan> AddedTokens::Split(absl::string_view text,
@@ -90,8 +97,11 @@ std::vector<AddedSpan> AddedTokens::Split(absl::string_view text,
     const Token& token = tokens_.at(match.value);
     if (token.single_word && IsPartOfWord(text, match.span)) continue;
     TextSpan span = match.span;
-    if (token.lstrip) span.begin = SkipSpacesBefore(text, span.begin, covered);
     if (token.rstrip) span.end = SkipSpacesBehind(text, span.end);
+    if (token.lstrip) {
+      span.begin = std::max(SkipSpacesBefore(text, span.begin, covered), covered);
+      if (span.begin >= span.end) continue;  // the token before took it all
+    }
     if (covered < span.begin) spans.push_back({{covered, span.begin}, kNotAdded});
     spans.push_back({span, match.value});
     covered = span.end;

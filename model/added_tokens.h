@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,11 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/bpe.h"
 #include "model/normalizer.h"
 #include "model/regex.h"
 #include "model/token_matcher.h"
 #include "model/tokenizer_json.h"
+#include "model/vocabulary.h"
 
 namespace attune {
 
@@ -30,10 +31,10 @@ inline constexpr int32_t kNotAdded = -1;
 // Thread-safe.
 class AddedTokens {
  public:
-  // `json` may be missing. A token that the model has keeps that id; others get the next free ids
+  // `json` may be missing. A token of `vocabulary` keeps that id; others get the next free ids
   // in the order of the file, as in the library, which does not read the ids written there.
   [[nodiscard]] static absl::StatusOr<AddedTokens> Parse(const TokenizerJson& json,
-                                                         const Bpe& model,
+                                                         const Vocabulary& vocabulary,
                                                          const Normalizer& normalizer);
 
   // Cuts the whole of `text`, without empty stretches, at the tokens that are looked for before
@@ -47,6 +48,7 @@ class AddedTokens {
   // looked for after normalisation decodes to its normalised form, and is then not recognised as
   // special if that form is another.
   const std::string* TokenOf(int32_t id) const;
+  std::optional<int32_t> IdOf(absl::string_view token) const;
   bool IsSpecial(absl::string_view token) const { return special_.contains(token); }
   int64_t id_end() const { return id_end_; }  // largest id + 1; 0 if there are none
 
@@ -63,8 +65,8 @@ class AddedTokens {
 
   [[nodiscard]] static absl::StatusOr<Token> ParseToken(const TokenizerJson& json,
                                                         const Normalizer& normalizer);
-  void Add(const Token& token, const Bpe& model);
-  int32_t IdFor(const std::string& content, const Bpe& model) const;
+  void Add(const Token& token, const Vocabulary& vocabulary);
+  int32_t IdFor(const std::string& content, const Vocabulary& vocabulary) const;
   std::vector<AddedSpan> Split(absl::string_view text, const TokenMatcher& matcher) const;
 
   absl::flat_hash_map<std::string, int32_t> ids_;

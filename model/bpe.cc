@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -18,38 +19,18 @@ constexpr uint32_t kNoRank = std::numeric_limits<uint32_t>::max();
 constexpr uint32_t kNoSymbol = std::numeric_limits<uint32_t>::max();
 
 uint64_t PairKey(int32_t left, int32_t right) {
-  return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) |
-         static_cast<uint32_t>(right);
+  return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) | static_cast<uint32_t>(right);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const Bpe>> Bpe::Parse(const TokenizerJson& json) {
-  // Early files have no type; only byte-pair encoding has merges.
-  const bool untyped_bpe = json.Field("type").IsMissing() && !json.Field("merges").IsMissing();
-  if (!untyped_bpe) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
-    if (type != "BPE") return json.UnsupportedType(type, "BPE");
-  }
-  auto bpe = std::make_unique<Bpe>();
-  ATTUNE_RETURN_IF_ERROR(bpe->ParseVocabulary(json.Field("vocab")));
-  ATTUNE_RETURN_IF_ERROR(bpe->ParseOptions(json));
-  ATTUNE_RETURN_IF_ERROR(bpe->ParseMerges(json.Field("merges")));
-  bpe->IndexCharacters();
+absl::StatusOr<Bpe> Bpe::Parse(const TokenizerJson& json) {
+  Bpe bpe;
+  ATTUNE_ASSIGN_OR_RETURN(bpe.vocabulary_, Vocabulary::Parse(json.Field("vocab")));
+  ATTUNE_RETURN_IF_ERROR(bpe.ParseOptions(json));
+  ATTUNE_RETURN_IF_ERROR(bpe.ParseMerges(json.Field("merges")));
+  bpe.IndexCharacters();
   return bpe;
-}
-
-absl::Status Bpe::ParseVocabulary(const TokenizerJson& json) {
-  if (!json.value().is_object()) return json.Error("missing, or not an object of token: id");
-  ids_.reserve(json.value().size());
-  for (const auto& [token, value] : json.value().items()) {
-    const TokenizerJson field(&value, absl::StrCat(json.path(), ".", token));
-    ATTUNE_ASSIGN_OR_RETURN(const int64_t id, field.AsInteger(kTokenIdEnd - 1));
-    const auto entry = ids_.emplace(token, static_cast<int32_t>(id)).first;
-    if (tokens_.size() <= static_cast<size_t>(id)) tokens_.resize(static_cast<size_t>(id) + 1);
-    tokens_[static_cast<size_t>(id)] = &entry->first;
-  }
-  return absl::OkStatus();
 }
 
 absl::Status Bpe::ParseOptions(const TokenizerJson& json) {
@@ -62,13 +43,12 @@ absl::Status Bpe::ParseOptions(const TokenizerJson& json) {
   ATTUNE_ASSIGN_OR_RETURN(suffix_, json.Field("end_of_word_suffix").AsStringOr(""));
   ATTUNE_ASSIGN_OR_RETURN(fuse_unknown_, json.Field("fuse_unk").AsBoolOr(false));
   ATTUNE_ASSIGN_OR_RETURN(ignore_merges_, json.Field("ignore_merges").AsBoolOr(false));
-  ATTUNE_ASSIGN_OR_RETURN(const bool byte_fallback,
-                          json.Field("byte_fallback").AsBoolOr(false));
+  ATTUNE_ASSIGN_OR_RETURN(const bool byte_fallback, json.Field("byte_fallback").AsBoolOr(false));
   ATTUNE_ASSIGN_OR_RETURN(const std::string unknown, json.Field("unk_token").AsStringOr(""));
-  unknown_id_ = IdOf(unknown).value_or(-1);
+  unknown_id_ = vocabulary_.IdOf(unknown).value_or(-1);
   byte_ids_.fill(-1);
   for (int byte = 0; byte_fallback && byte < 256; ++byte) {
-    byte_ids_[byte] = IdOf(absl::StrFormat("<0x%02X>", byte)).value_or(-1);
+    byte_ids_[byte] = vocabulary_.IdOf(absl::StrFormat("<0x%02X>", byte)).value_or(-1);
   }
   return absl::OkStatus();
 }
@@ -106,13 +86,13 @@ absl::Status Bpe::AddMerge(absl::string_view left, absl::string_view right, uint
     return json.Error(absl::StrCat("merge ", rank, " ('", left, "', '", right, "') needs '", token,
                                    "', which is not in the vocabulary"));
   };
-  const std::optional<int32_t> left_id = IdOf(left);
-  const std::optional<int32_t> right_id = IdOf(right);
+  const std::optional<int32_t> left_id = vocabulary_.IdOf(left);
+  const std::optional<int32_t> right_id = vocabulary_.IdOf(right);
   if (!left_id.has_value()) return not_a_token(left);
   if (!right_id.has_value()) return not_a_token(right);
   const std::string merged =
       absl::StrCat(left, right.substr(std::min(prefix_.size(), right.size())));
-  const std::optional<int32_t> merged_id = IdOf(merged);
+  const std::optional<int32_t> merged_id = vocabulary_.IdOf(merged);
   if (!merged_id.has_value()) return not_a_token(merged);
   merges_[PairKey(*left_id, *right_id)] = {rank, *merged_id};
   return absl::OkStatus();
@@ -123,24 +103,13 @@ void Bpe::IndexCharacters() {
   for (char32_t c = 0; c < low_character_ids_.size(); ++c) {
     std::string token;
     AppendCodePoint(c, &token);
-    low_character_ids_[c] = IdOf(token).value_or(-1);
+    low_character_ids_[c] = vocabulary_.IdOf(token).value_or(-1);
   }
 }
 
-std::optional<int32_t> Bpe::IdOf(absl::string_view token) const {
-  const auto entry = ids_.find(token);
-  if (entry == ids_.end()) return std::nullopt;
-  return entry->second;
-}
-
-const std::string* Bpe::TokenOf(int32_t id) const {
-  return id >= 0 && id < id_end() ? tokens_[static_cast<size_t>(id)] : nullptr;
-}
-
-void Bpe::Encode(absl::string_view piece, Workspace* workspace,
-                 std::vector<int32_t>* ids) const {
+void Bpe::Encode(absl::string_view piece, Workspace* workspace, std::vector<int32_t>* ids) const {
   if (ignore_merges_) {
-    if (const std::optional<int32_t> id = IdOf(piece); id.has_value()) {
+    if (const std::optional<int32_t> id = vocabulary_.IdOf(piece); id.has_value()) {
       ids->push_back(*id);
       return;
     }
@@ -164,7 +133,7 @@ int32_t Bpe::CharacterId(absl::string_view character, bool is_first, bool is_las
     if (c < low_character_ids_.size() && low_character_ids_[c] >= 0) return low_character_ids_[c];
   }
   *token = absl::StrCat(is_first ? "" : prefix_, character, is_last ? suffix_ : "");
-  return IdOf(*token).value_or(-1);
+  return vocabulary_.IdOf(*token).value_or(-1);
 }
 
 bool Bpe::AppendBytes(absl::string_view token, std::vector<Workspace::Symbol>* symbols) const {
@@ -175,8 +144,7 @@ bool Bpe::AppendBytes(absl::string_view token, std::vector<Workspace::Symbol>* s
   return true;
 }
 
-void Bpe::SplitIntoSymbols(absl::string_view piece,
-                           std::vector<Workspace::Symbol>* symbols) const {
+void Bpe::SplitIntoSymbols(absl::string_view piece, std::vector<Workspace::Symbol>* symbols) const {
   std::string token;
   bool unknown_pending = false;  // an unknown token is held back so that more can be fused into it
   const auto flush_unknown = [&] {

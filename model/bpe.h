@@ -1,27 +1,21 @@
-// The "model" of tokenizer.json: byte-pair encoding of one piece of text.
+// The "BPE" model of tokenizer.json: byte-pair encoding of one piece of text.
 #ifndef ATTUNE_MODEL_BPE_H_
 #define ATTUNE_MODEL_BPE_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "model/tokenizer_json.h"
+#include "model/vocabulary.h"
 
 namespace attune {
-
-// Ids of tokens are below this.
-inline constexpr int64_t kTokenIdEnd = int64_t{1} << 24;
 
 // Thread-safe.
 class Bpe {
@@ -41,16 +35,13 @@ class Bpe {
     std::vector<uint64_t> queue_;  // heap of rank << 32 | index in symbols_, lowest first
   };
 
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<const Bpe>> Parse(const TokenizerJson& json);
+  [[nodiscard]] static absl::StatusOr<Bpe> Parse(const TokenizerJson& json);
 
   // Appends the ids of `piece`: valid UTF-8, not empty, below 4 GiB. Characters without a token
   // are spelled in bytes or become the unknown token, or vanish if there is neither.
   void Encode(absl::string_view piece, Workspace* workspace, std::vector<int32_t>* ids) const;
 
-  std::optional<int32_t> IdOf(absl::string_view token) const;
-  const std::string* TokenOf(int32_t id) const;  // null if there is none
-  int64_t token_count() const { return static_cast<int64_t>(ids_.size()); }
-  int64_t id_end() const { return static_cast<int64_t>(tokens_.size()); }  // largest id + 1
+  const Vocabulary& vocabulary() const { return vocabulary_; }
 
  private:
   struct Merge {
@@ -58,7 +49,6 @@ class Bpe {
     int32_t id;
   };
 
-  absl::Status ParseVocabulary(const TokenizerJson& json);
   absl::Status ParseMerges(const TokenizerJson& json);
   absl::Status AddMerge(absl::string_view left, absl::string_view right, uint32_t rank,
                         const TokenizerJson& json);
@@ -72,16 +62,15 @@ class Bpe {
   void FindMerge(uint32_t index, Workspace* workspace) const;
   void MergeSymbols(Workspace* workspace) const;
 
-  absl::node_hash_map<std::string, int32_t> ids_;
-  std::vector<const std::string*> tokens_;            // by id, keys of ids_; null where none
-  absl::flat_hash_map<uint64_t, Merge> merges_;       // by left id << 32 | right id
-  std::string prefix_;                                // of characters that do not begin a piece
-  std::string suffix_;                                // of the character that ends a piece
+  Vocabulary vocabulary_;
+  absl::flat_hash_map<uint64_t, Merge> merges_;  // by left id << 32 | right id
+  std::string prefix_;                           // of characters that do not begin a piece
+  std::string suffix_;                           // of the character that ends a piece
   int32_t unknown_id_ = -1;
   bool fuse_unknown_ = false;
-  bool ignore_merges_ = false;                        // for a piece that is a token itself
-  std::array<int32_t, 256> byte_ids_;                 // of <0x00> .. <0xFF>; all -1: no fallback
-  std::array<int32_t, 0x180> low_character_ids_;      // of the first code points; -1: no token
+  bool ignore_merges_ = false;                    // for a piece that is a token itself
+  std::array<int32_t, 256> byte_ids_;             // of <0x00> .. <0xFF>; all -1: no fallback
+  std::array<int32_t, 0x180> low_character_ids_;  // of the first code points; -1: no token
 };
 
 }  // namespace attune

@@ -34,7 +34,13 @@ const Alphabet& TheAlphabet() {
 
 }  // namespace
 
-absl::string_view ByteCharacter(unsigned char byte) { return TheAlphabet().characters[byte]; }
+std::string InByteAlphabet(absl::string_view text) {
+  std::string written;
+  written.reserve(text.size() + text.size() / 4);
+  const Alphabet& alphabet = TheAlphabet();
+  for (char byte : text) written += alphabet.characters[static_cast<unsigned char>(byte)];
+  return written;
+}
 
 void AppendTokenBytes(absl::string_view token, std::string* bytes) {
   const Alphabet& alphabet = TheAlphabet();

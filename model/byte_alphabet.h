@@ -9,8 +9,8 @@
 
 namespace attune {
 
-// The UTF-8 of the character for `byte`.
-absl::string_view ByteCharacter(unsigned char byte);
+// `text` with each of its bytes written as a character.
+std::string InByteAlphabet(absl::string_view text);
 
 // Appends the bytes that `token` stands for. A token with a character outside the alphabet stands
 // for its own bytes. `token` is valid UTF-8.

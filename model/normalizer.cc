@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "common/status_macros.h"
+#include "model/byte_alphabet.h"
 #include "model/text_pattern.h"
 #include "model/unicode.h"
 #include "model/utf8.h"
@@ -13,7 +14,7 @@ namespace attune {
 namespace {
 
 constexpr absl::string_view kSupported =
-    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents";
+    "Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, ByteLevel";
 
 void Prepend(const std::string& prefix, NormalizedText* text) {
   if (text->text.empty()) return;
@@ -72,8 +73,8 @@ void Strip(bool left, bool right, NormalizedText* text) {
     end -= Utf8Length(last);
   }
   text->text = text->text.substr(begin, end - begin);
-  text->origin_bytes = std::min(text->origin_bytes - std::min(text->origin_bytes, begin),
-                                text->text.size());
+  text->origin_bytes =
+      std::min(text->origin_bytes - std::min(text->origin_bytes, begin), text->text.size());
 }
 
 NormalizerStep InForm(NormalForm form) {
@@ -87,12 +88,16 @@ absl::StatusOr<NormalizerStep> ParsePrepend(const TokenizerJson& json) {
   return [prefix = std::move(prefix)](NormalizedText* text) { Prepend(prefix, text); };
 }
 
-absl::StatusOr<NormalizerStep> ParseReplace(const TokenizerJson& json) {
-  ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
-  ATTUNE_ASSIGN_OR_RETURN(std::string content, json.Field("content").AsString());
-  return [pattern = std::move(pattern), content = std::move(content)](NormalizedText* text) {
-    ReplaceAll(pattern, content, text);
+absl::StatusOr<NormalizerStep> ParseReplace(const TokenizerJson& json, double* growth) {
+  ATTUNE_ASSIGN_OR_RETURN(TextReplacement replacement, TextReplacement::Parse(json, growth));
+  return [replacement = std::move(replacement)](NormalizedText* text) {
+    ReplaceAll(replacement.pattern, replacement.content, text);
   };
+}
+
+absl::StatusOr<NormalizerStep> ParseByteLevel(const TokenizerJson& json, double* growth) {
+  ATTUNE_RETURN_IF_ERROR(CountGrowth(json, 2, growth));
+  return [](NormalizedText* text) { TransformBoth(InByteAlphabet, text); };
 }
 
 absl::StatusOr<NormalizerStep> ParseStrip(const TokenizerJson& json) {
@@ -101,7 +106,8 @@ absl::StatusOr<NormalizerStep> ParseStrip(const TokenizerJson& json) {
   return [left, right](NormalizedText* text) { Strip(left, right, text); };
 }
 
-absl::StatusOr<NormalizerStep> ParseStep(const TokenizerJson& json, const std::string& type) {
+absl::StatusOr<NormalizerStep> ParseStep(const TokenizerJson& json, const std::string& type,
+                                         double* growth) {
   if (type == "NFC") return InForm(NormalForm::kNfc);
   if (type == "NFD") return InForm(NormalForm::kNfd);
   if (type == "NFKC") return InForm(NormalForm::kNfkc);
@@ -110,25 +116,26 @@ absl::StatusOr<NormalizerStep> ParseStep(const TokenizerJson& json, const std::s
   if (type == "StripAccents") {
     return [](NormalizedText* text) { TransformBoth(WithoutMarks, text); };
   }
+  if (type == "ByteLevel") return ParseByteLevel(json, growth);
   if (type == "Prepend") return ParsePrepend(json);
-  if (type == "Replace") return ParseReplace(json);
+  if (type == "Replace") return ParseReplace(json, growth);
   if (type == "Strip") return ParseStrip(json);
   return json.UnsupportedType(type, kSupported);
 }
 
-absl::Status AddComponent(const TokenizerJson& json, int depth,
+absl::Status AddComponent(const TokenizerJson& json, int depth, double* growth,
                           std::vector<NormalizerStep>* steps) {
   if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
   ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
   if (type != "Sequence") {
-    ATTUNE_ASSIGN_OR_RETURN(NormalizerStep step, ParseStep(json, type));
+    ATTUNE_ASSIGN_OR_RETURN(NormalizerStep step, ParseStep(json, type, growth));
     steps->push_back(std::move(step));
     return absl::OkStatus();
   }
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
                           json.Field("normalizers").Elements());
   for (const TokenizerJson& member : members) {
-    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, steps));
+    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, growth, steps));
   }
   return absl::OkStatus();
 }
@@ -137,7 +144,10 @@ absl::Status AddComponent(const TokenizerJson& json, int depth,
 
 absl::StatusOr<Normalizer> Normalizer::Parse(const TokenizerJson& json) {
   Normalizer normalizer;
-  if (!json.IsMissing()) ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &normalizer.steps_));
+  double growth = 1;
+  if (!json.IsMissing()) {
+    ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &growth, &normalizer.steps_));
+  }
   return normalizer;
 }
 

@@ -1,5 +1,6 @@
 #include "model/post_processor.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
@@ -15,8 +16,13 @@ absl::StatusOr<PostProcessor> PostProcessor::Parse(const TokenizerJson& json) {
   return processor;
 }
 
-std::vector<int32_t> PostProcessor::Apply(std::vector<int32_t> ids,
-                                          bool add_special_tokens) const {
+PostProcessor PostProcessor::Around(std::vector<int32_t> begin, std::vector<int32_t> end) {
+  PostProcessor processor;
+  processor.templates_.push_back({{false, std::move(begin)}, {true, {}}, {false, std::move(end)}});
+  return processor;
+}
+
+std::vector<int32_t> PostProcessor::Apply(std::vector<int32_t> ids, bool add_special_tokens) const {
   for (const Template& parts : templates_) {
     std::vector<int32_t> processed;
     for (const Part& part : parts) {
@@ -48,12 +54,17 @@ absl::Status PostProcessor::Add(const TokenizerJson& json, int depth) {
 }
 
 absl::StatusOr<PostProcessor::Template> PostProcessor::ParseTemplate(const TokenizerJson& json) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> pieces,
-                          json.Field("single").Elements());
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> pieces, json.Field("single").Elements());
   Template parts;
   for (const TokenizerJson& piece : pieces) {
     ATTUNE_ASSIGN_OR_RETURN(Part part, ParsePart(piece, json.Field("special_tokens")));
     parts.push_back(std::move(part));
+  }
+  const auto texts =
+      std::count_if(parts.begin(), parts.end(), [](const Part& part) { return part.is_text; });
+  if (texts != 1) {
+    return json.Field("single").Error(
+        absl::StrCat("has sequence A ", texts, " times; only 1 is supported"));
   }
   return parts;
 }
@@ -75,8 +86,7 @@ absl::StatusOr<PostProcessor::Part> PostProcessor::ParsePart(const TokenizerJson
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> ids, token.Field("ids").Elements());
   Part part{false, {}};
   for (const TokenizerJson& id : ids) {
-    ATTUNE_ASSIGN_OR_RETURN(const int64_t value,
-                            id.AsInteger(std::numeric_limits<int32_t>::max()));
+    ATTUNE_ASSIGN_OR_RETURN(const int64_t value, id.AsInteger(std::numeric_limits<int32_t>::max()));
     part.special_ids.push_back(static_cast<int32_t>(value));
   }
   return part;

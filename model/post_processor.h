@@ -16,6 +16,9 @@ class PostProcessor {
   // Leaves ids as they are when `json` is missing.
   [[nodiscard]] static absl::StatusOr<PostProcessor> Parse(const TokenizerJson& json);
 
+  // Puts `begin` before a text and `end` behind it.
+  static PostProcessor Around(std::vector<int32_t> begin, std::vector<int32_t> end);
+
   std::vector<int32_t> Apply(std::vector<int32_t> ids, bool add_special_tokens) const;
 
  private:

@@ -17,7 +17,8 @@ namespace attune {
 namespace {
 
 constexpr absl::string_view kSupported =
-    "Sequence, ByteLevel, Metaspace, Split, Digits, Whitespace, WhitespaceSplit, Punctuation";
+    "Sequence, ByteLevel, Metaspace, Split, Digits, Whitespace, WhitespaceSplit, Punctuation, "
+    "BertPreTokenizer, CharDelimiterSplit, FixedLength";
 
 // GPT-2's words, which ByteLevel cuts at unless told not to.
 constexpr absl::string_view kByteLevelWords =
@@ -120,17 +121,16 @@ void PrependSpace(TextPieces* pieces) {
 void WriteBytesAsCharacters(TextPieces* pieces) {
   Rewrite(
       [](absl::string_view text, bool, std::string* out) {
-        for (char byte : text) {
-          const absl::string_view character = ByteCharacter(static_cast<unsigned char>(byte));
-          out->append(character.data(), character.size());
-        }
+        *out += InByteAlphabet(text);
       },
       pieces);
 }
 
-absl::Status AddByteLevel(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
+absl::Status AddByteLevel(const TokenizerJson& json, double* growth,
+                          std::vector<PreTokenizerStep>* steps) {
   ATTUNE_ASSIGN_OR_RETURN(const bool prefix, json.Field("add_prefix_space").AsBool());
   ATTUNE_ASSIGN_OR_RETURN(const bool use_regex, json.Field("use_regex").AsBoolOr(true));
+  ATTUNE_RETURN_IF_ERROR(CountGrowth(json, 2, growth));
   if (prefix) steps->push_back(PrependSpace);
   if (use_regex) steps->push_back(SplitIntoByteLevelWords);
   steps->push_back(WriteBytesAsCharacters);
@@ -209,17 +209,57 @@ absl::Status AddPunctuation(const TokenizerJson& json, std::vector<PreTokenizerS
   return absl::OkStatus();
 }
 
-absl::Status AddComponent(const TokenizerJson& json, int depth,
+absl::Status AddCharDelimiterSplit(const TokenizerJson& json,
+                                   std::vector<PreTokenizerStep>* steps) {
+  ATTUNE_ASSIGN_OR_RETURN(const char32_t character, json.Field("delimiter").AsCharacter());
+  std::string delimiter;
+  AppendCodePoint(character, &delimiter);
+  steps->push_back([delimiter](TextPieces* pieces) {
+    Split([&](absl::string_view text) { return FindLiteral(delimiter, text); },
+          SplitBehavior::kRemoved, false, pieces);
+  });
+  return absl::OkStatus();
+}
+
+// Stretches of `length` characters; the last may be shorter.
+std::vector<TextSpan> FindStretches(int64_t length, absl::string_view text) {
+  std::vector<TextSpan> stretches;
+  for (size_t offset = 0; offset < text.size();) {
+    const size_t begin = offset;
+    for (int64_t i = 0; i < length && offset < text.size(); ++i) NextCodePoint(text, &offset);
+    stretches.push_back({begin, offset});
+  }
+  return stretches;
+}
+
+absl::Status AddFixedLength(const TokenizerJson& json, std::vector<PreTokenizerStep>* steps) {
+  constexpr int64_t kCharactersMax = int64_t{1} << 32;
+  const TokenizerJson field = json.Field("length");
+  ATTUNE_ASSIGN_OR_RETURN(const int64_t length, field.AsInteger(kCharactersMax));
+  if (length == 0) return field.Error("a piece must have at least 1 character");
+  steps->push_back([length](TextPieces* pieces) {
+    Split([&](absl::string_view text) { return FindStretches(length, text); },
+          SplitBehavior::kIsolated, false, pieces);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status AddComponent(const TokenizerJson& json, int depth, double* growth,
                           std::vector<PreTokenizerStep>* steps) {
   if (depth > kSequenceDepthMax) return json.Error("sequences nested too deep");
   ATTUNE_ASSIGN_OR_RETURN(const std::string type, json.Field("type").AsString());
-  if (type == "ByteLevel") return AddByteLevel(json, steps);
+  if (type == "ByteLevel") return AddByteLevel(json, growth, steps);
   if (type == "Metaspace") return AddMetaspace(json, steps);
   if (type == "Split") return AddSplit(json, steps);
   if (type == "Digits") return AddDigits(json, steps);
   if (type == "Punctuation") return AddPunctuation(json, steps);
-  if (type == "WhitespaceSplit") {
+  if (type == "CharDelimiterSplit") return AddCharDelimiterSplit(json, steps);
+  if (type == "FixedLength") return AddFixedLength(json, steps);
+  if (type == "WhitespaceSplit" || type == "BertPreTokenizer") {
     steps->push_back(CharacterSplit<IsWhitespace>(SplitBehavior::kRemoved));
+    if (type == "BertPreTokenizer") {
+      steps->push_back(CharacterSplit<IsPunctuation>(SplitBehavior::kIsolated));
+    }
     return absl::OkStatus();
   }
   if (type == "Whitespace") {
@@ -230,7 +270,7 @@ absl::Status AddComponent(const TokenizerJson& json, int depth,
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<TokenizerJson> members,
                           json.Field("pretokenizers").Elements());
   for (const TokenizerJson& member : members) {
-    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, steps));
+    ATTUNE_RETURN_IF_ERROR(AddComponent(member, depth + 1, growth, steps));
   }
   return absl::OkStatus();
 }
@@ -239,8 +279,9 @@ absl::Status AddComponent(const TokenizerJson& json, int depth,
 
 absl::StatusOr<PreTokenizer> PreTokenizer::Parse(const TokenizerJson& json) {
   PreTokenizer pre_tokenizer;
+  double growth = 1;
   if (!json.IsMissing()) {
-    ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &pre_tokenizer.steps_));
+    ATTUNE_RETURN_IF_ERROR(AddComponent(json, 0, &growth, &pre_tokenizer.steps_));
   }
   return pre_tokenizer;
 }

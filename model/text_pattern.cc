@@ -37,6 +37,17 @@ std::vector<TextSpan> TextPattern::FindAll(absl::string_view text) const {
   return matches;
 }
 
+absl::StatusOr<TextReplacement> TextReplacement::Parse(const TokenizerJson& json, double* growth) {
+  ATTUNE_ASSIGN_OR_RETURN(TextPattern pattern, TextPattern::Parse(json.Field("pattern")));
+  ATTUNE_ASSIGN_OR_RETURN(std::string content, json.Field("content").AsString());
+  const auto content_bytes = static_cast<double>(content.size());
+  const auto match_bytes = static_cast<double>(pattern.match_bytes_min());
+  // Empty matches stand between all characters.
+  const double factor = match_bytes > 0 ? content_bytes / match_bytes : content_bytes + 1;
+  ATTUNE_RETURN_IF_ERROR(CountGrowth(json, factor, growth));
+  return TextReplacement{std::move(pattern), std::move(content)};
+}
+
 std::string ReplaceSpans(absl::string_view text, const std::vector<TextSpan>& spans,
                          absl::string_view content) {
   std::string replaced;

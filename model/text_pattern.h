@@ -21,11 +21,24 @@ class TextPattern {
   // Matches from left to right, not overlapping; possibly empty ones. `text` is valid UTF-8.
   std::vector<TextSpan> FindAll(absl::string_view text) const;
 
+  // A match has at least so many bytes.
+  size_t match_bytes_min() const { return literal_.size(); }
+
  private:
   TextPattern() = default;
 
-  std::string literal_;                 // searched for when there is no regex_
+  std::string literal_;  // searched for when there is no regex_
   std::shared_ptr<const Regex> regex_;
+};
+
+// A "Replace" step of tokenizer.json: {"pattern": ..., "content": "..."}. Thread-safe.
+struct TextReplacement {
+  TextPattern pattern;
+  std::string content;
+
+  // Counts into `growth`, see CountGrowth.
+  [[nodiscard]] static absl::StatusOr<TextReplacement> Parse(const TokenizerJson& json,
+                                                             double* growth);
 };
 
 // `text` with each of `spans` (ordered, not overlapping) replaced by `content`.

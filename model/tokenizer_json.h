@@ -15,6 +15,12 @@
 
 namespace attune {
 
+// Objects and arrays may be nested this deep, as in the `tokenizers` library.
+inline constexpr int kJsonNestingMax = 127;
+
+// INVALID_ARGUMENT with line, column and byte for what is not JSON; or for what is nested deeper.
+[[nodiscard]] absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text);
+
 // Refers to a document that must outlive it.
 class TokenizerJson {
  public:
@@ -55,6 +61,14 @@ class TokenizerJson {
 
 // Sequences of components may be nested this deep.
 inline constexpr int kSequenceDepthMax = 16;
+
+// The steps of one component may together make a text this many times longer. Real files stay
+// below 10; without a limit a small file could ask for any amount of memory.
+inline constexpr double kTextGrowthMax = 10000;
+
+// Counts the step `json`, which makes a text at most `factor` times longer, into `growth`, which
+// begins at 1. INVALID_ARGUMENT over kTextGrowthMax.
+absl::Status CountGrowth(const TokenizerJson& json, double factor, double* growth);
 
 }  // namespace attune
 

@@ -93,6 +93,19 @@ bool IsValidUtf8(absl::string_view bytes) {
   return true;
 }
 
+size_t UnfinishedUtf8Bytes(absl::string_view bytes) {
+  constexpr size_t kUnfinishedMax = 3;
+  for (size_t count = 1; count <= std::min(kUnfinishedMax, bytes.size()); ++count) {
+    const size_t offset = bytes.size() - count;
+    const unsigned char lead = bytes[offset];
+    if ((lead & 0xC0) == 0x80) continue;  // inside a character
+    const bool begins_character = lead >= 0xC2 && lead <= 0xF4;
+    const Step step = StepAt(bytes, offset);
+    return begins_character && !step.valid && step.bytes == count ? count : 0;
+  }
+  return 0;
+}
+
 std::string ToValidUtf8(absl::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());

@@ -26,6 +26,9 @@ size_t Utf8Length(char32_t code_point);
 
 bool IsValidUtf8(absl::string_view bytes);
 
+// How many bytes at the end begin a character that further bytes could complete: 0 to 3.
+size_t UnfinishedUtf8Bytes(absl::string_view bytes);
+
 // Each maximal part of an ill-formed sequence becomes one U+FFFD, as browsers and Rust do it.
 std::string ToValidUtf8(absl::string_view bytes);
 

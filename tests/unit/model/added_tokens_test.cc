@@ -11,14 +11,14 @@ namespace {
 class AddedTokensTest : public testing::Test {
  protected:
   AddedTokensTest()
-      : model_json_(R"({"vocab": {"a": 0, "b": 1, "<s>": 2}, "merges": []})"),
+      : vocabulary_json_(R"({"a": 0, "b": 1, "<s>": 2})"),
         normalizer_json_(R"({"type": "Lowercase"})") {}
 
   absl::StatusOr<AddedTokens> Parse(const std::string& tokens) {
     const JsonFixture fixture(tokens);
-    const auto model = Bpe::Parse(model_json_.json());
+    const auto vocabulary = Vocabulary::Parse(vocabulary_json_.json());
     const auto normalizer = Normalizer::Parse(normalizer_json_.json());
-    return AddedTokens::Parse(fixture.json(), **model, *normalizer);
+    return AddedTokens::Parse(fixture.json(), *vocabulary, *normalizer);
   }
 
   // The stretches of `text`, those that are tokens with their ids.
@@ -31,7 +31,7 @@ class AddedTokensTest : public testing::Test {
     return shown;
   }
 
-  const JsonFixture model_json_;
+  const JsonFixture vocabulary_json_;
   const JsonFixture normalizer_json_;
 };
 
@@ -53,6 +53,18 @@ TEST_F(AddedTokensTest, LooksBeforeOrAfterNormalisation) {
   ASSERT_OK(added);
   EXPECT_EQ(Shown("aXbYx", added->SplitRaw("aXbYx")), "[a][X]3[bYx]");
   EXPECT_EQ(Shown("aby", added->SplitNormalized("aby")), "[ab][y]4");
+}
+
+// As in the library, for tokens that are themselves whitespace.
+TEST_F(AddedTokensTest, WhitespaceTakenByTheTokenBeforeIsGone) {
+  const std::string text = "      a";
+  const auto both = Parse(R"([{"content": "  ", "normalized": false, "lstrip": true,
+                               "rstrip": true}])");
+  ASSERT_OK(both);
+  EXPECT_EQ(Shown(text, both->SplitRaw(text)), "[      ]3[a]");
+  const auto left = Parse(R"([{"content": "  ", "normalized": false, "lstrip": true}])");
+  ASSERT_OK(left);
+  EXPECT_EQ(Shown(text, left->SplitRaw(text)), "[  ]3[  ]3[  ]3[a]");
 }
 
 TEST_F(AddedTokensTest, TakesWhitespaceAsTold) {

@@ -18,7 +18,7 @@ std::vector<int32_t> Encode(const std::string& json, const std::string& piece) {
   EXPECT_OK(bpe);
   std::vector<int32_t> ids;
   Bpe::Workspace workspace;
-  if (bpe.ok()) (*bpe)->Encode(piece, &workspace, &ids);
+  if (bpe.ok()) bpe->Encode(piece, &workspace, &ids);
   return ids;
 }
 
@@ -41,10 +41,6 @@ TEST(BpeTest, MergesByRankThenFromTheLeft) {
 TEST(BpeTest, ReadsBothNotationsOfMerges) {
   EXPECT_EQ(Encode(Model(R"("merges": ["#version: 0.2", "a b"])"), "ab"), (Ids{3}));
   EXPECT_EQ(Encode(Model(R"("merges": [["a", "b"], ["ab", "c"]])"), "abc"), (Ids{5}));
-}
-
-TEST(BpeTest, AModelWithoutATypeIsKnownByItsMerges) {
-  EXPECT_EQ(Encode(absl::StrCat("{", kAbc, R"(, "merges": ["a b"]})"), "ab"), (Ids{3}));
 }
 
 TEST(BpeTest, IgnoreMergesTakesWholeTokens) {
@@ -116,34 +112,14 @@ TEST(BpeTest, AgreesWithTheSlowDefinition) {
     }
     if (piece.empty()) continue;
     Ids ids;
-    (*bpe)->Encode(piece, &workspace, &ids);
+    bpe->Encode(piece, &workspace, &ids);
     ASSERT_EQ(ids, SlowMerge(symbols, merges)) << piece;
   }
 }
 
-TEST(BpeTest, KnowsItsTokens) {
-  const JsonFixture fixture(R"({"vocab": {"a": 0, "b": 5}, "merges": []})");
-  const auto bpe = Bpe::Parse(fixture.json());
-  ASSERT_OK(bpe);
-  EXPECT_EQ((*bpe)->IdOf("b"), 5);
-  EXPECT_EQ((*bpe)->IdOf("c"), std::nullopt);
-  EXPECT_EQ(*(*bpe)->TokenOf(5), "b");
-  EXPECT_EQ((*bpe)->TokenOf(3), nullptr);
-  EXPECT_EQ((*bpe)->TokenOf(-1), nullptr);
-  EXPECT_EQ((*bpe)->TokenOf(6), nullptr);
-  EXPECT_EQ((*bpe)->token_count(), 2);
-  EXPECT_EQ((*bpe)->id_end(), 6);
-}
-
 TEST(BpeTest, RefusesBrokenModels) {
   for (const auto& [json, words] : std::vector<std::pair<std::string, std::string>>{
-           {R"({"type": "WordPiece", "vocab": {}})", "component 'WordPiece' is not supported"},
-           {R"({"type": "Unigram", "vocab": []})", "'Unigram'"},
-           {R"({"vocab": {}})", "type: missing"},
            {R"({"type": "BPE", "merges": []})", "vocab: missing"},
-           {R"({"type": "BPE", "vocab": {"a": -1}, "merges": []})", "vocab.a"},
-           {R"({"type": "BPE", "vocab": {"a": 99999999}, "merges": []})", "vocab.a"},
-           {R"({"type": "BPE", "vocab": {"a": "0"}, "merges": []})", "vocab.a"},
            {R"({"type": "BPE", "vocab": {"a": 0}})", "merges: missing"},
            {R"({"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]})", "'b'"},
            {R"({"type": "BPE", "vocab": {"a": 0}, "merges": ["a a"]})", "needs 'aa'"},

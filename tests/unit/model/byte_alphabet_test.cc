@@ -8,19 +8,16 @@ namespace attune {
 namespace {
 
 TEST(ByteAlphabetTest, WritesInvisibleBytesAsLetters) {
-  EXPECT_EQ(ByteCharacter('a'), "a");
-  EXPECT_EQ(ByteCharacter(' '), "Ġ");
-  EXPECT_EQ(ByteCharacter('\n'), "Ċ");
-  EXPECT_EQ(ByteCharacter(0), "Ā");
-  EXPECT_EQ(ByteCharacter(0xAD), "Ń");
-  EXPECT_EQ(ByteCharacter(0xFF), "ÿ");
+  EXPECT_EQ(InByteAlphabet("a b\n"), "aĠbĊ");
+  EXPECT_EQ(InByteAlphabet(std::string("\0", 1)), "Ā");
+  EXPECT_EQ(InByteAlphabet("\xAD\xFF"), "Ńÿ");
 }
 
 TEST(ByteAlphabetTest, EveryByteComesBack) {
   std::set<std::string> characters;
   std::string token, expected, bytes;
   for (int byte = 0; byte < 256; ++byte) {
-    const std::string character(ByteCharacter(static_cast<unsigned char>(byte)));
+    const std::string character = InByteAlphabet(std::string(1, static_cast<char>(byte)));
     EXPECT_TRUE(characters.insert(character).second) << byte;
     token += character;
     expected.push_back(static_cast<char>(byte));

@@ -37,6 +37,11 @@ TEST(NormalizerTest, EachComponent) {
             "ab");
 }
 
+TEST(NormalizerTest, ByteLevelWritesBytesAsCharacters) {
+  EXPECT_EQ(Apply(R"({"type": "ByteLevel"})", "é a", 2).text, "Ã©Ġa");
+  EXPECT_EQ(Apply(R"({"type": "ByteLevel"})", "é a", 2).origin_bytes, 4u);
+}
+
 TEST(NormalizerTest, StripsTheSidesAskedFor) {
   const std::string text = "\u3000 a b \n";
   EXPECT_EQ(Apply(R"({"type": "Strip", "strip_left": true, "strip_right": false})", text),
@@ -88,6 +93,20 @@ TEST(NormalizerTest, RefusesEndlessNesting) {
   for (int i = 0; i < 100; ++i) json = R"({"type": "Sequence", "normalizers": [)" + json + "]}";
   const JsonFixture fixture(json);
   EXPECT_THAT(Normalizer::Parse(fixture.json()), StatusIs(kInvalid, "nested too deep"));
+}
+
+TEST(NormalizerTest, RefusesToMakeTextsEndlesslyLong) {
+  const std::string doubling =
+      R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"})";
+  std::string members = doubling;
+  for (int i = 1; i < 13; ++i) members += ", " + doubling;
+  const auto sequence = [](const std::string& list) {
+    return R"({"type": "Sequence", "normalizers": [)" + list + "]}";
+  };
+  EXPECT_EQ(Apply(sequence(members), "a", 0).text.size(), 8192u);
+  const JsonFixture fixture(sequence(members + ", " + doubling));
+  EXPECT_THAT(Normalizer::Parse(fixture.json()),
+              StatusIs(kInvalid, "normalizers[13]: could make a text 16384 times longer"));
 }
 
 }  // namespace

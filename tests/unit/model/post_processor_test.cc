@@ -41,6 +41,11 @@ TEST(PostProcessorTest, SequencesApplyInOrder) {
   EXPECT_EQ(Apply(json, true), (Ids{1, 7, 8, 2, 3}));
 }
 
+TEST(PostProcessorTest, AroundPutsIdsAround) {
+  EXPECT_EQ(PostProcessor::Around({1}, {2, 3}).Apply({7, 8}, true), (Ids{1, 7, 8, 2, 3}));
+  EXPECT_EQ(PostProcessor::Around({1}, {2, 3}).Apply({7, 8}, false), (Ids{7, 8}));
+}
+
 TEST(PostProcessorTest, RefusesByName) {
   for (const auto& [json, words] : std::vector<std::pair<std::string, std::string>>{
            {R"({"type": "BertProcessing"})", "component 'BertProcessing' is not supported"},
@@ -49,6 +54,10 @@ TEST(PostProcessorTest, RefusesByName) {
            {R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "B"}}]})",
             "sequence A only"},
            {R"({"type": "TemplateProcessing", "single": [{}]})", "single[0]"},
+           {R"({"type": "TemplateProcessing", "single": []})", "sequence A 0 times"},
+           {R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}},
+                                                         {"Sequence": {"id": "A"}}]})",
+            "single: has sequence A 2 times"},
            {R"({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}],
                 "special_tokens": {}})",
             "'<s>' is not among"},

@@ -94,6 +94,12 @@ TEST(PreTokenizerTest, WhitespacePunctuationAndWords) {
             "a|!?|b|。");
 }
 
+TEST(PreTokenizerTest, DelimitersAndLengths) {
+  EXPECT_EQ(Pieces(R"({"type": "CharDelimiterSplit", "delimiter": "é"})", "éaébcéé"), "a|bc");
+  EXPECT_EQ(Pieces(R"({"type": "FixedLength", "length": 2})", "aéb中c"), "aé|b中|c");
+  EXPECT_EQ(Pieces(R"({"type": "BertPreTokenizer"})", " It's  (a)."), "It|'|s|(|a|)|.");
+}
+
 TEST(PreTokenizerTest, SequencesCutFinerAndFiner) {
   EXPECT_EQ(Pieces(R"({"type": "Sequence", "pretokenizers": [
                         {"type": "Digits", "individual_digits": true},
@@ -104,10 +110,11 @@ TEST(PreTokenizerTest, SequencesCutFinerAndFiner) {
 
 TEST(PreTokenizerTest, RefusesByName) {
   for (const auto& [json, words] : std::vector<std::pair<std::string, std::string>>{
-           {R"({"type": "BertPreTokenizer"})", "component 'BertPreTokenizer' is not supported"},
-           {R"({"type": "UnicodeScripts"})", "'UnicodeScripts'"},
-           {R"({"type": "Sequence", "pretokenizers": [{"type": "CharDelimiterSplit"}]})",
-            "pretokenizers[0]: component 'CharDelimiterSplit'"},
+           {R"({"type": "UnicodeScripts"})", "component 'UnicodeScripts' is not supported"},
+           {R"({"type": "Sequence", "pretokenizers": [{"type": "Bytes"}]})",
+            "pretokenizers[0]: component 'Bytes'"},
+           {R"({"type": "CharDelimiterSplit", "delimiter": "ab"})", "one character"},
+           {R"({"type": "FixedLength", "length": 0})", "length: a piece must have"},
            {R"({"type": "ByteLevel"})", "add_prefix_space: missing"},
            {R"({"type": "Metaspace", "replacement": "ab"})", "one character"},
            {R"({"type": "Metaspace", "replacement": "_", "prepend_scheme": "last"})", "'last'"},
@@ -117,6 +124,13 @@ TEST(PreTokenizerTest, RefusesByName) {
     const JsonFixture fixture(json);
     EXPECT_THAT(PreTokenizer::Parse(fixture.json()), StatusIs(kInvalid, words)) << json;
   }
+}
+
+TEST(PreTokenizerTest, RefusesToMakeTextsEndlesslyLong) {
+  std::string members = R"({"type": "ByteLevel", "add_prefix_space": false})";
+  for (int i = 0; i < 4; ++i) members += ", " + members;
+  const JsonFixture fixture(R"({"type": "Sequence", "pretokenizers": [)" + members + "]}");
+  EXPECT_THAT(PreTokenizer::Parse(fixture.json()), StatusIs(kInvalid, "times longer"));
 }
 
 }  // namespace

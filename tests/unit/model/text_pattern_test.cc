@@ -34,6 +34,22 @@ TEST(TextPatternTest, RefusesOtherShapes) {
   }
 }
 
+TEST(TextPatternTest, ReplacementsCountHowMuchTheyMakeATextLonger) {
+  double growth = 1;
+  const auto parse = [&growth](const std::string& pattern, const std::string& content) {
+    const JsonFixture fixture(R"({"pattern": )" + pattern + R"(, "content": ")" + content + "\"}");
+    return TextReplacement::Parse(fixture.json(), &growth).status();
+  };
+  EXPECT_OK(parse(R"({"String": "ab"})", "abcdef"));
+  EXPECT_EQ(growth, 3);
+  EXPECT_OK(parse(R"({"String": "ab"})", ""));  // shorter: no credit
+  EXPECT_EQ(growth, 3);
+  EXPECT_OK(parse(R"({"Regex": "x*"})", "a"));  // may match between characters
+  EXPECT_EQ(growth, 6);
+  EXPECT_THAT(parse(R"({"String": "a"})", std::string(2000, 'b')),
+              StatusIs(kInvalid, "component: could make a text 12000 times longer"));
+}
+
 TEST(TextPatternTest, ReplacesSpans) {
   EXPECT_EQ(ReplaceSpans("abcd", {{0, 1}, {2, 2}, {3, 4}}, "--"), "--b--c--");
   EXPECT_EQ(ReplaceSpans("abcd", {}, "--"), "abcd");

@@ -36,12 +36,12 @@ TEST(TokenDecoderTest, ByteFallbackJoinsRunsOfBytes) {
 }
 
 TEST(TokenDecoderTest, ReplaceWorksInsideEachToken) {
-  EXPECT_EQ(Decode(R"({"type": "Replace", "pattern": {"String": "▁"}, "content": " "})",
-                   {"▁a▁", "▁b"}),
-            " a  b");
-  EXPECT_EQ(Decode(R"({"type": "Replace", "pattern": {"Regex": "^#+"}, "content": ""})",
-                   {"##a", "#b#"}),
-            "ab#");
+  EXPECT_EQ(
+      Decode(R"({"type": "Replace", "pattern": {"String": "▁"}, "content": " "})", {"▁a▁", "▁b"}),
+      " a  b");
+  EXPECT_EQ(
+      Decode(R"({"type": "Replace", "pattern": {"Regex": "^#+"}, "content": ""})", {"##a", "#b#"}),
+      "ab#");
 }
 
 TEST(TokenDecoderTest, StripTakesAtMostSoMany) {
@@ -67,6 +67,51 @@ TEST(TokenDecoderTest, SequencesApplyInOrder) {
                         {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})",
                    {"▁a", "▁", "<0xC3>", "<0xA9>"}),
             "a é");
+}
+
+// The texts that a stream returns for each token and at its end, separated by |.
+std::string Streamed(const std::string& json, const std::vector<std::string>& tokens) {
+  const JsonFixture fixture(json);
+  const auto decoder = TokenDecoder::Parse(fixture.json());
+  if (!decoder.ok()) return std::string(decoder.status().message());
+  TokenDecoder::Stream stream(&*decoder);
+  std::string texts;
+  for (const std::string& token : tokens) texts += stream.Push(token) + "|";
+  return texts + stream.Finish();
+}
+
+TEST(TokenDecoderTest, StreamsWaitForTheRestOfACharacter) {
+  const std::string json = R"({"type": "ByteLevel"})";
+  EXPECT_EQ(Streamed(json, {"a", "Ã", "©", "Ġb"}), "a||é| b|");
+  EXPECT_EQ(Streamed(json, {"Ã", "Ġa", "Ã"}), "|\uFFFD a||\uFFFD");
+}
+
+TEST(TokenDecoderTest, StreamsWaitForTheEndOfARunOfBytes) {
+  const std::string json = R"({"type": "Sequence", "decoders": [
+      {"type": "ByteFallback"}, {"type": "Fuse"}]})";
+  EXPECT_EQ(Streamed(json, {"a", "<0xC3>", "<0xA9>", "b"}), "a|||éb|");
+  EXPECT_EQ(Streamed(json, {"<0xC3>", "<0xA9>", "<0xC3>"}), "|||\uFFFD\uFFFD\uFFFD");
+}
+
+TEST(TokenDecoderTest, StreamsKnowWhichTokenIsTheFirst) {
+  EXPECT_EQ(Streamed("null", {"a", "b"}), "a| b|");
+  EXPECT_EQ(Streamed(R"({"type": "Metaspace", "replacement": "▁"})", {"▁a", "▁b"}), "a| b|");
+  EXPECT_EQ(Streamed(R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})", {" a", " b"}),
+            "a|b|");
+}
+
+TEST(TokenDecoderTest, StreamsStripBothEndsOfJoinedTokens) {
+  EXPECT_EQ(Streamed(R"({"type": "Sequence", "decoders": [{"type": "Fuse"},
+                         {"type": "Strip", "content": "_", "start": 2, "stop": 1}]})",
+                     {"_", "__", "a_", "_", "b", "__"}),
+            "||_a|_|_b|_|");
+}
+
+TEST(TokenDecoderTest, StreamsWaitForTheEndWhereAStepNeedsAllTokensJoined) {
+  EXPECT_EQ(Streamed(R"({"type": "Sequence", "decoders": [{"type": "Fuse"},
+                         {"type": "Replace", "pattern": {"String": "ab"}, "content": "c"}]})",
+                     {"a", "b", "a"}),
+            "|||ca");
 }
 
 TEST(TokenDecoderTest, RefusesByName) {

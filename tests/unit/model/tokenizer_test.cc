@@ -54,6 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
                "tests/data/tokenizers/split_regex/golden.json"},
         // NFKC, Metaspace, bytes for unknown characters, merges as strings
         Golden{"tests/data/tokenizers/metaspace", "tests/data/tokenizers/metaspace/golden.json"},
+        // WordLevel with a token for each character
+        Golden{"tests/data/tokenizers/characters", "tests/data/tokenizers/characters/golden.json"},
         // Strip, accents, Lowercase, Whitespace, Punctuation, prefix and suffix of subwords
         Golden{"tests/data/tokenizers/words", "tests/data/tokenizers/words/golden.json"}));
 
@@ -87,7 +89,8 @@ TEST_F(TokenizerTest, SaysWhatIsMissingOrBroken) {
               StatusIs(absl::StatusCode::kNotFound, "tokenizer.json"));
   EXPECT_THAT(LoadText(""), StatusIs(kInvalid, "not valid JSON"));
   EXPECT_THAT(LoadText(R"({"model": )"), StatusIs(kInvalid, "not valid JSON"));
-  EXPECT_THAT(LoadText("{\"model\": \"\xFF\"}"), StatusIs(kInvalid, "not valid JSON"));
+  EXPECT_THAT(LoadText("{\"model\": \"\xFF\"}"),
+              StatusIs(kInvalid, "tokenizer.json: not valid JSON: byte 12:"));
   EXPECT_THAT(LoadText("[]"), StatusIs(kInvalid, "not a JSON object"));
   EXPECT_THAT(LoadText("{}"), StatusIs(kInvalid, "model.type: missing"));
   EXPECT_THAT(LoadText(R"({"version": "2.0"})"), StatusIs(kInvalid, "version"));
@@ -97,8 +100,8 @@ TEST_F(TokenizerTest, RefusesUnsupportedComponentsByPlaceAndName) {
   EXPECT_THAT(LoadText(Document(R"("normalizer": {"type": "Nmt"})")),
               StatusIs(kInvalid, "tokenizer.json: normalizer: component 'Nmt'"));
   EXPECT_THAT(LoadText(Document(R"("pre_tokenizer": {"type": "Sequence", "pretokenizers":
-                                    [{"type": "FixedLength"}]})")),
-              StatusIs(kInvalid, "pre_tokenizer.pretokenizers[0]: component 'FixedLength'"));
+                                    [{"type": "UnicodeScripts"}]})")),
+              StatusIs(kInvalid, "pre_tokenizer.pretokenizers[0]: component 'UnicodeScripts'"));
   EXPECT_THAT(LoadText(Document(R"("post_processor": {"type": "RobertaProcessing"})")),
               StatusIs(kInvalid, "post_processor: component 'RobertaProcessing'"));
   EXPECT_THAT(LoadText(Document(R"("decoder": {"type": "CTC"})")),
@@ -137,6 +140,66 @@ TEST_F(TokenizerTest, SurvivesWrongTypesEverywhere) {
     }
   }
   EXPECT_GT(refused, 100);
+}
+
+TEST_F(TokenizerTest, AModelWithoutATypeIsKnownByItsMerges) {
+  ASSERT_OK_AND_ASSIGN(
+      const auto tokenizer,
+      LoadText(R"({"model": {"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}})"));
+  EXPECT_EQ(tokenizer->Encode("aab", false), (Ids{0, 2}));
+}
+
+TEST_F(TokenizerTest, EveryCharacterMayBeAToken) {
+  ASSERT_OK_AND_ASSIGN(const auto tokenizer, LoadText(R"({
+      "added_tokens": [{"content": "<end>", "special": true}],
+      "pre_tokenizer": {"type": "Split", "pattern": {"String": ""}, "behavior": "Isolated",
+                        "invert": false},
+      "decoder": {"type": "Fuse"},
+      "model": {"type": "WordLevel", "vocab": {"é": 0, " ": 1, "b": 2, "?": 3},
+                "unk_token": "?"}})"));
+  EXPECT_EQ(tokenizer->Encode("bé b<end>x", true), (Ids{2, 0, 1, 2, 4, 3}));
+  EXPECT_EQ(tokenizer->Decode(Ids{2, 0, 1, 2, 4, 3}, true), "bé b?");
+  EXPECT_EQ(tokenizer->vocab_size(), 5);
+}
+
+TEST_F(TokenizerTest, LlamaClassesAddTheTokensThatTheConfigurationNames) {
+  const auto encode = [&](const std::string& config) {
+    EXPECT_OK(WriteFile(JoinPath(directory_, "tokenizer_config.json"), config));
+    const auto tokenizer = LoadText(Document(kTemplate));
+    EXPECT_OK(tokenizer);
+    return tokenizer.ok() ? (*tokenizer)->Encode("a", true) : Ids{};
+  };
+  const std::string tokens = R"("bos_token": "<s>", "eos_token": {"content": "</s>"})";
+  EXPECT_EQ(encode(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true, )" + tokens +
+                   "}"),
+            (Ids{3, 0}));
+  EXPECT_EQ(encode(R"({"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": false, )" +
+                   tokens + "}"),
+            (Ids{0}));
+  EXPECT_EQ(encode(R"({"tokenizer_class": "GemmaTokenizer", "add_eos_token": true, )" + tokens +
+                   "}"),
+            (Ids{3, 0, 4}));
+  // Others, and a configuration that says nothing, leave it to tokenizer.json.
+  EXPECT_EQ(encode(R"({"tokenizer_class": "LlamaTokenizer", )" + tokens + "}"), (Ids{3, 0, 4}));
+  EXPECT_EQ(encode(R"({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": false})"),
+            (Ids{3, 0, 4}));
+  EXPECT_EQ(encode("{}"), (Ids{3, 0, 4}));
+}
+
+TEST_F(TokenizerTest, SaysWhatIsWrongInTheConfiguration) {
+  const auto load = [&](const std::string& config) {
+    EXPECT_OK(WriteFile(JoinPath(directory_, "tokenizer_config.json"), config));
+    return LoadText(Document(kTemplate));
+  };
+  EXPECT_THAT(load("{"), StatusIs(kInvalid, "tokenizer_config.json: not valid JSON: byte 2"));
+  EXPECT_THAT(load(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": "yes"})"),
+              StatusIs(kInvalid, "tokenizer_config.json: add_bos_token: expected true or false"));
+  EXPECT_THAT(load(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true})"),
+              StatusIs(kInvalid, "bos_token: missing"));
+  EXPECT_THAT(
+      load(R"({"tokenizer_class": "LlamaTokenizer", "add_eos_token": true, "bos_token": "<s>",
+               "eos_token": "<end>"})"),
+      StatusIs(kInvalid, "eos_token: '<end>' is no token, but add_eos_token is on"));
 }
 
 TEST_F(TokenizerTest, InvalidBytesCountAsReplacementCharacters) {

@@ -121,6 +121,58 @@ TEST_F(ToolTest, ScoresTextAfterAnEmptyPrompt) {
   EXPECT_NEAR(-0.27409, line["sum"].get<double>(), 1e-4);  // the reference's sum_logprob_prompt
 }
 
+// A copy of the model, with a chat template.
+class ToolChatTest : public ToolTest {
+ protected:
+  void SetUp() override {
+    for (const char* name :
+         {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+      ASSERT_OK(CopyFile(JoinPath(kModel, name), directory_.File(name)));
+    }
+    ASSERT_OK(WriteFile(directory_.File("chat_template.jinja"),
+                        "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+                        "{{ ' said' if add_generation_prompt }}"));
+  }
+
+  static std::string WithMessages(json line) {
+    line["messages"] = {{{"role", "user"}, {"content", "Once upon"}},
+                        {{"role", "user"}, {"content", " a time"}}};
+    return line.dump();
+  }
+};
+
+TEST_F(ToolChatTest, MessagesAreTokenisedAsTheirTemplateWritesThem) {
+  std::istringstream in(WithMessages({}));
+  ASSERT_OK(RunTokenize(directory_.path(), /*add_special_tokens=*/true, in, out_));
+  std::istringstream text(R"({"text": "<s>Once upon a time said"})");
+  std::ostringstream expected;
+  ASSERT_OK(RunTokenize(kModel, /*add_special_tokens=*/false, text, expected));
+  EXPECT_EQ(out_.str(), expected.str());
+  EXPECT_EQ(Lines(out_.str())[0]["ids"][0], 1);  // <s>, once
+  EXPECT_NE(Lines(out_.str())[0]["ids"][1], 1);
+}
+
+TEST_F(ToolChatTest, MessagesAreAnsweredAndScoredAsTheirTemplateWritesThem) {
+  GenerateCommand command = FileCommand(WithMessages({}));
+  command.model = directory_.path();
+  command.num_generations = 1;
+  ASSERT_OK(RunGenerate(command, out_));
+  const json response = Lines(out_.str())[0];
+  EXPECT_EQ(response["prompt"], "<s>Once upon a time said");
+  std::istringstream in(WithMessages({{"completion", " hello"}}));
+  std::istringstream plain(R"({"prompt": "Once upon a time said", "completion": " hello"})");
+  std::ostringstream scored, expected;
+  ASSERT_OK(RunLogprobs(directory_.path(), in, scored));
+  ASSERT_OK(RunLogprobs(kModel, plain, expected));
+  EXPECT_EQ(scored.str(), expected.str());  // <s> is what the tokenizer adds to plain text
+}
+
+TEST_F(ToolTest, MessagesNeedAChatTemplate) {
+  std::istringstream in(R"({"messages": []})");
+  EXPECT_THAT(RunTokenize(kModel, true, in, out_),
+              StatusIs(absl::StatusCode::kNotFound, "has no chat template"));
+}
+
 TEST_F(ToolTest, NamesTheLineItRefuses) {
   EXPECT_THAT(RunGenerate(FileCommand("{\"prompt\": \"a\"}\n{\"promt\": \"b\"}\n"), out_),
               StatusIs(kInvalid, "line 2 of "));

@@ -38,5 +38,16 @@ TEST(Utf8Test, TellsValidFromInvalid) {
   EXPECT_FALSE(IsValidUtf8("\xED\xBF\xBF"));
 }
 
+TEST(Utf8Test, KnowsHowMuchOfACharacterIsMissing) {
+  EXPECT_EQ(UnfinishedUtf8Bytes(""), 0u);
+  EXPECT_EQ(UnfinishedUtf8Bytes("aé"), 0u);
+  EXPECT_EQ(UnfinishedUtf8Bytes("a\xC3"), 1u);
+  EXPECT_EQ(UnfinishedUtf8Bytes("\xF0\x9F\x98"), 3u);
+  EXPECT_EQ(UnfinishedUtf8Bytes("\xF0\x9F\x98\x80"), 0u);
+  EXPECT_EQ(UnfinishedUtf8Bytes("\xFF"), 0u);              // begins nothing
+  EXPECT_EQ(UnfinishedUtf8Bytes("\xE0\x80"), 0u);          // overlong: cannot be completed
+  EXPECT_EQ(UnfinishedUtf8Bytes("\xC3\xA9\xA9\xA9"), 0u);  // stray continuations
+}
+
 }  // namespace
 }  // namespace attune
