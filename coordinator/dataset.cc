@@ -19,11 +19,14 @@
 namespace attune {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;  // chat templates see the order of keys
 
 constexpr uint64_t kChunkBytes = 4 << 20;
 constexpr size_t kLineBytesMax = 1 << 20;
 constexpr size_t kPromptsMax = 10'000'000;
+// Of the JSON of a line: objects look their keys up one by one, and are written by recursion.
+constexpr int kLineKeysMax = 4096;
+constexpr int kLineDepthMax = 64;
 
 // Keys of random draws: which of a job's draws it is.
 constexpr uint64_t kHoldoutDraw = 0x686f6c646f757431;  // "holdout1"
@@ -49,11 +52,42 @@ std::string CopyOptionalText(const Json& line, const char* key, std::string* tex
   return "";
 }
 
+// What is wrong with message `index`, or "".
+std::string CheckMessage(const Json& message, size_t index) {
+  const std::string name = absl::StrCat("\"messages\"[", index, "]");
+  if (!message.is_object()) return absl::StrCat(name, " must be {...}, not ", message.type_name());
+  for (const char* key : {"role", "content"}) {
+    const auto it = message.find(key);
+    if (it == message.end()) return absl::StrCat(name, " has no \"", key, "\"");
+    if (!it->is_string()) {
+      return absl::StrCat("\"", key, "\" of ", name, " must be text, not ", it->type_name());
+    }
+  }
+  return "";
+}
+
+std::string CopyMessages(const Json& messages, v1::Prompt* prompt) {
+  if (!messages.is_array()) {
+    return absl::StrCat("\"messages\" must be a list, not ", messages.type_name());
+  }
+  if (messages.empty()) return "\"messages\" is empty";
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (std::string problem = CheckMessage(messages[i], i); !problem.empty()) return problem;
+  }
+  if (messages.back()["role"] == "assistant") {
+    return "the last of \"messages\" is of the role assistant, but that is what the policy writes; "
+           "remove it, or give its content as \"gold\" instead";
+  }
+  prompt->set_text(messages.back()["content"].get<std::string>());
+  prompt->set_messages(messages.dump());
+  return prompt->text().empty() ? "the last of \"messages\" is empty" : "";
+}
+
 std::string CopyPrompt(const Json& line, v1::Prompt* prompt) {
   const auto it = line.find("prompt");
   if (it == line.end()) {
-    return line.contains("messages") ? "chat templates are not supported yet; give \"prompt\""
-                                     : "\"prompt\" is missing";
+    const auto messages = line.find("messages");
+    return messages == line.end() ? "\"prompt\" is missing" : CopyMessages(*messages, prompt);
   }
   if (!it->is_string()) return absl::StrCat("\"prompt\" must be text, not ", it->type_name());
   prompt->set_text(it->get<std::string>());
@@ -64,8 +98,18 @@ std::string CopyPrompt(const Json& line, v1::Prompt* prompt) {
 std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
   if (text.size() > kLineBytesMax) return "the line is longer than 1 MiB";
   if (!IsUtf8(text)) return "the line is not valid UTF-8";
-  const Json line =
-      Json::parse(text.begin(), text.end(), /*cb=*/nullptr, /*allow_exceptions=*/false);
+  int keys = 0;
+  bool within_limits = true;
+  const auto count = [&](int depth, Json::parse_event_t event, Json&) {
+    if (event == Json::parse_event_t::key) ++keys;
+    within_limits = within_limits && keys <= kLineKeysMax && depth <= kLineDepthMax;
+    return within_limits;
+  };
+  const Json line = Json::parse(text.begin(), text.end(), count, /*allow_exceptions=*/false);
+  if (!within_limits) {
+    return absl::StrCat("the line has more than ", kLineKeysMax, " keys or is nested more than ",
+                        kLineDepthMax, " deep");
+  }
   if (line.is_discarded()) return "the line is not valid JSON";
   if (!line.is_object()) return absl::StrCat("the line must be {...}, not ", line.type_name());
   std::string problem = CopyPrompt(line, prompt);

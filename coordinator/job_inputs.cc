@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/files.h"
 #include "coordinator/dataset.h"
+#include "nlohmann/json.hpp"
 
 namespace attune {
 namespace {
@@ -35,6 +36,18 @@ void CheckModel(const std::string& path, Violations* violations) {
   }
 }
 
+// Whether rollout workers will find one; what it says is theirs to judge.
+bool HasChatTemplate(const std::string& model) {
+  for (const char* file : {"chat_template.jinja", "chat_template.json"}) {
+    if (FileExists(JoinPath(model, file))) return true;
+  }
+  const absl::StatusOr<std::string> bytes = ReadFile(JoinPath(model, "tokenizer_config.json"));
+  if (!bytes.ok()) return false;
+  const auto config = nlohmann::json::parse(*bytes, /*cb=*/nullptr, /*allow_exceptions=*/false);
+  return config.is_object() && config.contains("chat_template") &&
+         !config["chat_template"].is_null();
+}
+
 void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
   const auto add = [&](const std::string& field, const std::string& text) {
     violations->push_back({field, text});
@@ -49,6 +62,16 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
     add("dataset.path", absl::StrCat("is ", path, " with ", prompts,
                                      " prompts; must be more than evaluation.holdout_prompts, ",
                                      holdout, ", which are never trained on"));
+  }
+  const bool has_messages =
+      std::any_of(dataset->prompts.begin(), dataset->prompts.end(),
+                  [](const v1::Prompt& prompt) { return !prompt.messages().empty(); });
+  if (has_messages && DirectoryExists(spec.model().path()) &&
+      !HasChatTemplate(spec.model().path())) {
+    add("dataset.path",
+        absl::StrCat("is ", path, " with \"messages\", but the model ", spec.model().path(),
+                     " has no chat template; give \"prompt\", or add a "
+                     "chat_template.jinja to the model"));
   }
   const bool has_gold =
       std::any_of(dataset->prompts.begin(), dataset->prompts.end(),

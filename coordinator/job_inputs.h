@@ -10,7 +10,8 @@
 namespace attune {
 
 // Everything that is missing, cannot be read or does not compile. `spec` has its defaults filled in
-// and absolute paths. Reads the whole dataset, of the other files only whether they are there.
+// and absolute paths. Reads the whole dataset; of the other files only whether they are there, and
+// of a model that is to answer messages whether it has a chat template.
 std::vector<FieldViolation> CheckJobInputs(const v1::JobSpec& spec);
 
 }  // namespace attune

@@ -9,18 +9,22 @@
 namespace attune {
 namespace {
 
-// The policy of `source`: one of `held` (which may be null) if that has its digest, else loaded.
-absl::StatusOr<LoadedPolicy> FindOrLoad(const v1::PolicySource& source, const HeldPolicies* held) {
+// The policy of `source` in `precision`: one of `held` (which may be null) if that is it, else
+// loaded.
+absl::StatusOr<LoadedPolicy> FindOrLoad(const v1::PolicySource& source, TensorType precision,
+                                        const HeldPolicies* held) {
   const std::string& digest = source.version().digest();
   if (digest.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the policy of round ", source.version().round(), " has no digest"));
   }
-  if (held != nullptr && held->policy->digest() == digest) return LoadedPolicy{held->policy, 0};
-  if (held != nullptr && held->initial != nullptr && held->initial->digest() == digest) {
-    return LoadedPolicy{held->initial, 0};
+  if (held != nullptr && held->precision == precision) {
+    if (held->version.digest() == digest) return LoadedPolicy{held->policy, 0};
+    if (held->initial != nullptr && held->initial_digest == digest) {
+      return LoadedPolicy{held->initial, 0};
+    }
   }
-  return LoadPolicy(source);
+  return LoadPolicy(source, precision);
 }
 
 }  // namespace
@@ -46,15 +50,19 @@ absl::StatusOr<uint64_t> PolicyStore::Load(const v1::LoadPolicyRequest& request)
   const std::shared_ptr<const HeldPolicies> held = Get();
   auto next = std::make_shared<HeldPolicies>();
   next->version = request.policy().version();
-  ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy policy, FindOrLoad(request.policy(), held.get()));
+  next->precision = TensorTypeOf(request.precision());
+  ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy policy,
+                          FindOrLoad(request.policy(), next->precision, held.get()));
   next->policy = std::move(policy.policy);
   uint64_t bytes = policy.bytes;
   if (request.has_initial()) {
+    next->initial_digest = request.initial().version().digest();
     // One object where they are the same policy: the log-probabilities are then computed once.
-    if (request.initial().version().digest() == next->policy->digest()) {
+    if (next->initial_digest == next->version.digest()) {
       next->initial = next->policy;
     } else {
-      ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy initial, FindOrLoad(request.initial(), held.get()));
+      ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy initial,
+                              FindOrLoad(request.initial(), next->precision, held.get()));
       next->initial = std::move(initial.policy);
       bytes += initial.bytes;
     }
@@ -62,6 +70,7 @@ absl::StatusOr<uint64_t> PolicyStore::Load(const v1::LoadPolicyRequest& request)
   // Read anew even where the weights are not: the directory may have been edited between jobs.
   ATTUNE_ASSIGN_OR_RETURN(next->tokenizer, LoadTokenizer(request.policy().model_path(),
                                                          next->policy->config().vocab_size));
+  next->chat_template = ChatTemplate::Load(request.policy().model_path());
   absl::MutexLock lock(&mu_);
   held_ = std::move(next);
   return bytes;

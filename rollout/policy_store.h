@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "attune/v1/rollout.pb.h"
+#include "model/chat_template.h"
 #include "model/policy.h"
 #include "model/tokenizer.h"
 
@@ -17,12 +18,16 @@ namespace attune {
 
 // Immutable once made. A request takes it once and keeps it to its end, whatever is loaded since.
 struct HeldPolicies {
-  v1::PolicyVersion version;  // of `policy`
+  v1::PolicyVersion version;  // of `policy`, with its digest
   std::shared_ptr<const Tokenizer> tokenizer;
+  // Of the same directory; that there is none matters only to prompts with messages.
+  absl::StatusOr<std::shared_ptr<const ChatTemplate>> chat_template;
   std::shared_ptr<const Policy> policy;
+  TensorType precision;  // that `policy` and `initial` compute in
   // The one at the start of the job: the same object where the digests are the same, null if the
   // last LoadPolicy named none.
   std::shared_ptr<const Policy> initial;
+  std::string initial_digest;  // of `initial`, empty if that is null
 };
 
 // The tokenizer of `directory`, for a model with `vocab_size` ids. INVALID_ARGUMENT when the
@@ -37,9 +42,10 @@ class PolicyStore {
   std::shared_ptr<const HeldPolicies> Get() const;
 
   // Makes the worker hold exactly what `request` names; the tokenizer is that of
-  // policy.model_path. What it holds already, by digest, is not loaded again. On failure the store
-  // holds what it held before. One Load at a time, others wait. Returns the bytes that came over
-  // the wire. INVALID_ARGUMENT: a digest is missing; else as LoadPolicy of weight_client.h.
+  // policy.model_path. What it holds already, by digest and precision, is not loaded again. On
+  // failure the store holds what it held before. One Load at a time, others wait. Returns the bytes
+  // that came over the wire. INVALID_ARGUMENT: a digest is missing; else as LoadPolicy of
+  // weight_client.h.
   [[nodiscard]] absl::StatusOr<uint64_t> Load(const v1::LoadPolicyRequest& request);
 
  private:

@@ -15,6 +15,7 @@
 #include "common/rng.h"
 #include "common/status_macros.h"
 #include "model/generator.h"
+#include "model/scorer.h"
 #include "rpc/grpc_status.h"
 
 namespace attune {
@@ -56,35 +57,60 @@ SamplingOptions ToOptions(const v1::SamplingSpec& sampling) {
           .max_new_tokens = sampling.max_new_tokens()};
 }
 
+struct EncodedPrompt {
+  std::string text;
+  std::vector<int32_t> ids;
+};
+
 // What one request needs in every thread; all of it constant.
 struct Job {
   const HeldPolicies& held;
   const v1::SampleRequest& request;
   const SamplingOptions options;
-  std::vector<std::vector<int32_t>> prompt_ids;  // by prompt of the request
+  std::vector<EncodedPrompt> prompts;  // by prompt of the request
 };
 
-absl::StatusOr<std::vector<std::vector<int32_t>>> TokenizePrompts(
-    const HeldPolicies& held, const v1::SampleRequest& request) {
-  const size_t context = static_cast<size_t>(held.policy->config().max_position_embeddings);
-  std::vector<std::vector<int32_t>> all_ids;
-  all_ids.reserve(request.prompts_size());
-  for (const v1::Prompt& prompt : request.prompts()) {
-    std::vector<int32_t> ids = held.tokenizer->Encode(prompt.text(), /*add_special_tokens=*/true);
-    if (ids.empty() || ids.size() >= context) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "prompt ", prompt.index(), " has ", ids.size(), " tokens; the model takes 1 to ",
-          context - 1, ", so that a response has room; change or remove the prompt"));
-    }
-    all_ids.push_back(std::move(ids));
+absl::StatusOr<EncodedPrompt> EncodePrompt(const HeldPolicies& held, const v1::Prompt& prompt) {
+  if (prompt.messages().empty()) {
+    return EncodedPrompt{prompt.text(),
+                         held.tokenizer->Encode(prompt.text(), /*add_special_tokens=*/true)};
   }
-  return all_ids;
+  ATTUNE_RETURN_IF_ERROR(held.chat_template.status());
+  ATTUNE_ASSIGN_OR_RETURN(
+      std::string text,
+      (*held.chat_template)->Render(prompt.messages(), /*add_generation_prompt=*/true));
+  std::vector<int32_t> ids = held.tokenizer->Encode(text, /*add_special_tokens=*/false);
+  return EncodedPrompt{std::move(text), std::move(ids)};
+}
+
+absl::StatusOr<std::vector<EncodedPrompt>> EncodePrompts(const HeldPolicies& held,
+                                                         const v1::SampleRequest& request) {
+  const size_t context = static_cast<size_t>(held.policy->config().max_position_embeddings);
+  std::vector<EncodedPrompt> encoded;
+  encoded.reserve(request.prompts_size());
+  for (const v1::Prompt& prompt : request.prompts()) {
+    absl::StatusOr<EncodedPrompt> one = EncodePrompt(held, prompt);
+    if (!one.ok()) {
+      // Whatever is wrong with a template is wrong with the job that needs it.
+      return absl::InvalidArgumentError(absl::StrCat(
+          "prompt ", prompt.index(), " has messages that cannot be used: ", one.status().message(),
+          "; change or remove the prompt, or the template"));
+    }
+    const size_t tokens = one->ids.size();
+    if (tokens == 0 || tokens >= context) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt ", prompt.index(), " has ", tokens, " tokens; the model takes 1 to ",
+                       context - 1, ", so that a response has room; change or remove the prompt"));
+    }
+    encoded.push_back(*std::move(one));
+  }
+  return encoded;
 }
 
 v1::Response MakeResponse(const Job& job, int prompt, uint32_t sample, v1::Provenance provenance,
                           absl::Span<const int32_t> token_ids, absl::Span<const float> logps,
                           v1::FinishReason finish_reason) {
-  const std::vector<int32_t>& prompt_ids = job.prompt_ids[prompt];
+  const std::vector<int32_t>& prompt_ids = job.prompts[prompt].ids;
   v1::Response response;
   response.set_prompt_index(job.request.prompts(prompt).index());
   response.set_sample(sample);
@@ -122,10 +148,10 @@ uint64_t SampleKey(const Job& job, int prompt, uint32_t sample) {
 
 absl::StatusOr<v1::Response> GoldResponse(const Job& job, int prompt) {
   const Policy& policy = *job.held.policy;
-  const std::vector<int32_t>& prompt_ids = job.prompt_ids[prompt];
+  const std::vector<int32_t>& prompt_ids = job.prompts[prompt].ids;
   const v1::Prompt& source = job.request.prompts(prompt);
   std::vector<int32_t> ids =
-      EncodeCompletion(*job.held.tokenizer, source.text(), prompt_ids, source.gold());
+      EncodeCompletion(*job.held.tokenizer, job.prompts[prompt].text, prompt_ids, source.gold());
   const std::vector<int32_t>& ends = policy.config().eos_token_ids;
   const auto is_end = [&](int32_t id) {
     return std::find(ends.begin(), ends.end(), id) != ends.end();
@@ -158,7 +184,7 @@ absl::StatusOr<std::vector<v1::Response>> PromptResponses(const Job& job, int pr
                                               generation.sampling_logps.end());
     response.set_seed(SampleKey(job, prompt, sample));
     ATTUNE_RETURN_IF_ERROR(
-        AddInitialLogProbs(job, job.prompt_ids[prompt], generation.token_ids, response));
+        AddInitialLogProbs(job, job.prompts[prompt].ids, generation.token_ids, response));
     responses.push_back(std::move(response));
   }
   if (job.request.include_gold() && !job.request.prompts(prompt).gold().empty()) {
@@ -174,7 +200,7 @@ absl::Status SampleGroup(const Job& job, int begin, int end,
   std::vector<GenerationRequest> requests;
   for (int prompt = begin; prompt < end; ++prompt) {
     GenerationRequest& request = requests.emplace_back();
-    request.prompt_ids = job.prompt_ids[prompt];
+    request.prompt_ids = job.prompts[prompt].ids;
     for (uint32_t sample = 0; sample < job.request.sampling().num_generations(); ++sample) {
       request.sample_keys.push_back(SampleKey(job, prompt, sample));
     }
@@ -223,7 +249,7 @@ absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
   }
   ATTUNE_RETURN_IF_ERROR(CheckSampling(request.sampling()));
   Job job{held, request, ToOptions(request.sampling()), {}};
-  ATTUNE_ASSIGN_OR_RETURN(job.prompt_ids, TokenizePrompts(held, request));
+  ATTUNE_ASSIGN_OR_RETURN(job.prompts, EncodePrompts(held, request));
 
   const int generations = static_cast<int>(request.sampling().num_generations());
   const int fair_share = (prompts + threads - 1) / threads;

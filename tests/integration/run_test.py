@@ -72,16 +72,27 @@ class RunTest(IntegrationTest):
         self.assertEqual(one["pairs_digest"], two["pairs_digest"])
         self.assertEqual(one["weights_digest"], two["weights_digest"])
 
+    def test_bf16_is_another_result_on_which_the_workers_agree(self):
+        job = small_job(training={"precision": "bf16"})
+        one = self.run_job(job, "one", "--rollout-workers", "1")
+        two = self.run_job(job, "two", "--rollout-workers", "2")
+        self.assertEqual(one["pairs_digest"], two["pairs_digest"])
+        self.assertEqual(one["weights_digest"], two["weights_digest"])
+        exact = self.run_job(small_job(rounds=1), "exact")
+        self.assertNotEqual(one["pairs_digest"], exact["pairs_digest"])
+        self.assertEqual(read_json(self.path("one", "model"), "config.json")["torch_dtype"],
+                         "float32")
+
     def test_another_seed_is_another_result(self):
         one = self.run_job(small_job(rounds=1), "one")
         two = self.run_job(small_job(rounds=1, seed=8), "two")
         self.assertNotEqual(one["pairs_digest"], two["pairs_digest"])
 
-    def outcome(self, ranks):
-        """Losses of every update, and the digests, on a cluster with that many trainer ranks."""
+    def outcome(self, ranks, **overrides):
+        """Metrics of every update, and the digests, on a cluster with that many trainer ranks."""
         process, address = self.start_cluster("--trainer-ranks", str(ranks),
                                               data=f"data-{ranks}")
-        job = self.write_job(small_job())
+        job = self.write_job(small_job(**overrides))
         done = self.attune("submit", job, "--watch", "--coordinator", address)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         server = Server(address)
@@ -91,8 +102,8 @@ class RunTest(IntegrationTest):
         rounds = server.call("attune.v1.JobService/ListRounds", parent=job["name"])["rounds"]
         process.terminate()
         self.assertEqual(process.wait(), 0)
-        losses = [step["values"]["loss"] for record in rounds for step in record.get("steps", [])]
-        return losses, digests
+        steps = [step["values"] for record in rounds for step in record.get("steps", [])]
+        return steps, digests
 
     def test_the_number_of_trainer_ranks_does_not_matter(self):
         one, one_digests = self.outcome(1)
@@ -100,9 +111,16 @@ class RunTest(IntegrationTest):
         self.assertGreater(len(one), 3)
         self.assertEqual(len(one), len(two))
         for first, second in zip(one, two):
-            self.assertAlmostEqual(first, second, delta=1e-5)
+            self.assertAlmostEqual(first["loss"], second["loss"], delta=1e-5)
         self.assertEqual(one_digests, two_digests)
         self.assert_no_process_left()
+
+    def test_sampler_and_trainer_give_the_same_log_probabilities(self):
+        for ranks, precision in ((1, "fp32"), (2, "bf16")):
+            steps, _ = self.outcome(ranks, training={"precision": precision})
+            name = "sampling/sampling_logp_difference/max"
+            gaps = [step[name] for step in steps if name in step]
+            self.assertEqual(gaps, [0, 0], precision)  # the first update of each round
 
 
 if __name__ == "__main__":

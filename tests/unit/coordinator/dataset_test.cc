@@ -77,7 +77,16 @@ TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
       {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" must be text, not array"},
       {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" must be text, not number"},
       {"{\"prompt\": \"x\", \"domain\": {}}", "\"domain\" must be text, not object"},
-      {"{\"messages\": []}", "chat templates are not supported yet; give \"prompt\""},
+      {"{\"messages\": []}", "\"messages\" is empty"},
+      {"{\"messages\": {}}", "\"messages\" must be a list, not object"},
+      {"{\"messages\": [1]}", "\"messages\"[0] must be {...}, not number"},
+      {R"({"messages": [{"role": "user"}]})", "\"messages\"[0] has no \"content\""},
+      {R"({"messages": [{"content": "x"}]})", "\"messages\"[0] has no \"role\""},
+      {R"({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": null}]})",
+       "\"content\" of \"messages\"[1] must be text, not null"},
+      {R"({"messages": [{"role": "user", "content": ""}]})", "the last of \"messages\" is empty"},
+      {R"({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]})",
+       "remove it, or give its content as \"gold\" instead"},
       {"[\"x\"]", "the line must be {...}, not array"},
       {"{\"prompt\": \"x\"", "not valid JSON"},
       {"{\"prompt\": \"\\ud800\"}", "not valid JSON"},
@@ -88,6 +97,31 @@ TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
     EXPECT_THAT(Load(line), StatusIs(StatusCode::kInvalidArgument, "line 1: ")) << line;
     EXPECT_THAT(Load(line), StatusIs(StatusCode::kInvalidArgument, problem)) << line;
   }
+}
+
+// The keys of messages keep their order and whatever else the chat template may look at.
+TEST_F(DatasetTest, MessagesAreKeptForTheChatTemplate) {
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset,
+                       Load(R"({"messages": [{"role": "system", "content": "Be brief."}, )"
+                            R"({"name": "Zo\u00eb", "role": "user", )"
+                            R"("content": "Hi", "at": [1, 2.5, null]}], )"
+                            R"("gold": "Hello"})"));
+  ASSERT_THAT(dataset.prompts, SizeIs(1));
+  EXPECT_EQ(dataset.prompts[0].text(), "Hi");
+  EXPECT_EQ(dataset.prompts[0].gold(), "Hello");
+  EXPECT_EQ(dataset.prompts[0].messages(),
+            "[{\"role\":\"system\",\"content\":\"Be brief.\"},"
+            "{\"name\":\"Zo\xc3\xab\",\"role\":\"user\",\"content\":\"Hi\",\"at\":[1,2.5,null]}]");
+}
+
+TEST_F(DatasetTest, TheJsonOfALineIsLimited) {
+  std::string keys;
+  for (int i = 0; i < 5000; ++i) absl::StrAppend(&keys, ", \"", i, "\": 0");
+  EXPECT_THAT(Load(absl::StrCat(R"({"prompt": "x")", keys, "}")),
+              StatusIs(StatusCode::kInvalidArgument, "more than 4096 keys"));
+  EXPECT_THAT(Load(absl::StrCat(R"({"messages": )", std::string(100000, '['),
+                                std::string(100000, ']'), "}")),
+              StatusIs(StatusCode::kInvalidArgument, "nested more than 64 deep"));
 }
 
 TEST_F(DatasetTest, MessagesBesideAPromptAreIgnored) {

@@ -14,6 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 class JobInputsTest : public JobFilesFixture {
  protected:
@@ -82,6 +83,24 @@ TEST_F(JobInputsTest, SomethingIsLeftToTrainOn) {
   EXPECT_THAT(
       Check(),
       ElementsAre(HasSubstr("with 64 prompts; must be more than evaluation.holdout_prompts, 64")));
+}
+
+TEST_F(JobInputsTest, MessagesNeedAModelWithAChatTemplate) {
+  ASSERT_OK_AND_ASSIGN(const std::string lines, ReadFile(Path("prompts.jsonl")));
+  ASSERT_OK(WriteFile(Path("prompts.jsonl"),
+                      lines + R"({"messages": [{"role": "user", "content": "Hi"}]})"));
+  EXPECT_THAT(Check(), ElementsAre(absl::StrCat(
+                           "dataset.path: is ", Path("prompts.jsonl"),
+                           " with \"messages\", but the model ", Path("model"),
+                           " has no chat template; give \"prompt\", or add a chat_template.jinja "
+                           "to the model")));
+  ASSERT_OK(WriteFile(Path("model/tokenizer_config.json"), R"({"chat_template": null})"));
+  EXPECT_THAT(Check(), SizeIs(1));
+  ASSERT_OK(WriteFile(Path("model/tokenizer_config.json"), R"({"chat_template": "x"})"));
+  EXPECT_THAT(Check(), IsEmpty());
+  ASSERT_OK(RemoveAll(Path("model/tokenizer_config.json")));
+  ASSERT_OK(WriteFile(Path("model/chat_template.jinja"), "x"));
+  EXPECT_THAT(Check(), IsEmpty());
 }
 
 TEST_F(JobInputsTest, IncludeGoldNeedsAGoldResponse) {

@@ -37,9 +37,10 @@ TEST_F(PolicyStoreTest, KeepsOneObjectForTheInitialPolicyAtTheStart) {
   ASSERT_OK_AND_ASSIGN(const uint64_t bytes, store_.Load(request));
   EXPECT_EQ(bytes, 0u);
   const auto held = store_.Get();
-  EXPECT_EQ(held->policy->digest(), initial_.digest);
+  EXPECT_TRUE(IsPolicyOf(initial_, *held->policy));
   EXPECT_EQ(held->initial, held->policy);
   EXPECT_EQ(held->version.digest(), initial_.digest);
+  EXPECT_EQ(held->initial_digest, initial_.digest);
   EXPECT_EQ(held->tokenizer->vocab_size(), 512);
 }
 
@@ -53,10 +54,10 @@ TEST_F(PolicyStoreTest, SwapsThePolicyAndLeavesItToThoseWhoUseIt) {
   ASSERT_OK_AND_ASSIGN(const uint64_t bytes, store_.Load(request));
   EXPECT_EQ(bytes, trained_.weights.size() * 4);
   const auto after = store_.Get();
-  EXPECT_EQ(after->policy->digest(), trained_.digest);
+  EXPECT_TRUE(IsPolicyOf(trained_, *after->policy));
   EXPECT_EQ(after->version.round(), 1u);
   EXPECT_EQ(after->initial, before->policy);  // kept, not loaded again
-  EXPECT_EQ(before->policy->digest(), initial_.digest);
+  EXPECT_TRUE(IsPolicyOf(initial_, *before->policy));
 }
 
 TEST_F(PolicyStoreTest, LoadsNothingTwice) {
@@ -68,6 +69,22 @@ TEST_F(PolicyStoreTest, LoadsNothingTwice) {
   ASSERT_OK_AND_ASSIGN(const uint64_t bytes, store_.Load(request));
   EXPECT_EQ(bytes, 0u);
   EXPECT_EQ(store_.Get()->policy, before->policy);
+}
+
+TEST_F(PolicyStoreTest, LoadsAgainInAnotherPrecision) {
+  v1::LoadPolicyRequest request;
+  *request.mutable_policy() = TrainedSource();
+  *request.mutable_initial() = SourceOf(initial_, 0);
+  ASSERT_OK(store_.Load(request));
+  request.set_precision(v1::PRECISION_BF16);
+  ASSERT_OK(store_.Load(request));
+  const auto held = store_.Get();
+  EXPECT_EQ(held->precision, TensorType::kBf16);
+  EXPECT_TRUE(IsPolicyOf(trained_, *held->policy, TensorType::kBf16));
+  EXPECT_TRUE(IsPolicyOf(initial_, *held->initial, TensorType::kBf16));
+  request.set_precision(v1::PRECISION_FP32);
+  ASSERT_OK(store_.Load(request));
+  EXPECT_TRUE(IsPolicyOf(trained_, *store_.Get()->policy));
 }
 
 TEST_F(PolicyStoreTest, ForgetsAnInitialPolicyThatIsNotNamedAgain) {

@@ -10,6 +10,7 @@
 #include "common/rng.h"
 #include "gtest/gtest.h"
 #include "model/generator.h"
+#include "model/scorer.h"
 #include "rpc/grpc_status.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/rollout/small_model.h"
@@ -46,7 +47,8 @@ class ResponseSamplerTest : public testing::Test {
     held_->initial = *initial_policy;
     held_->tokenizer = *std::move(tokenizer);
     held_->version.set_round(3);
-    held_->version.set_digest(held_->policy->digest());
+    held_->version.set_digest(trained.digest);
+    held_->initial_digest = initial.digest;
   }
   static void TearDownTestSuite() { delete held_; }
 
@@ -235,6 +237,52 @@ TEST_F(ResponseSamplerTest, RefusesAPromptThatLeavesNoRoom) {
   EXPECT_THAT(
       Sample(Request({"The dog", text})),
       StatusIs(StatusCode::kInvalidArgument, "prompt 11 has 512 tokens; the model takes 1 to 511"));
+}
+
+class ChatSamplerTest : public ResponseSamplerTest {
+ protected:
+  // Of one prompt, to be answered with `source` as chat template.
+  static absl::StatusOr<v1::SampleResponse> SampleChat(const std::string& source,
+                                                       const v1::SampleRequest& request) {
+    HeldPolicies chatty = *held_;
+    chatty.chat_template = ChatTemplate::Parse(source, R"({"bos_token": "<s>"})");
+    return SampleResponses(chatty, request, 1, Never);
+  }
+
+  static v1::SampleRequest ChatRequest() {
+    v1::SampleRequest request = Request({"a time"});
+    request.mutable_prompts(0)->set_messages(
+        R"([{"role": "system", "content": "Once upon"}, {"role": "user", "content": "a time"}])");
+    return request;
+  }
+};
+
+constexpr char kJoinedContents[] =
+    "{{ bos_token ~ messages | map(attribute='content') | join(' ') }}"
+    "{{ ',' if add_generation_prompt }}";
+
+// <s> is what the tokenizer puts in front of plain text and the template in front of messages.
+TEST_F(ChatSamplerTest, AnswersMessagesAsTheTextThatTheirTemplateMakes) {
+  v1::SampleRequest plain = Request({"Once upon a time,"});
+  v1::SampleRequest chat = ChatRequest();
+  for (v1::SampleRequest* request : {&plain, &chat}) {
+    request->set_include_gold(true);
+    request->mutable_prompts(0)->set_gold(" there was a dog.");
+  }
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse expected, Sample(plain));
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, SampleChat(kJoinedContents, chat));
+  ASSERT_EQ(sampled.responses_size(), 4);  // the last is gold
+  EXPECT_EQ(sampled.SerializeAsString(), expected.SerializeAsString());
+}
+
+TEST_F(ChatSamplerTest, NamesThePromptThatTheTemplateRefuses) {
+  EXPECT_THAT(
+      SampleChat("\n{{ raise_exception('no system role') }}", ChatRequest()),
+      StatusIs(StatusCode::kInvalidArgument,
+               "prompt 10 has messages that cannot be used: cannot apply the chat template: "
+               "line 2: the template raises: no system role; change or remove the prompt"));
+  EXPECT_THAT(SampleChat("{% include 'x' %}", ChatRequest()),
+              StatusIs(StatusCode::kInvalidArgument, "the tag {% include %} is not supported"));
 }
 
 TEST_F(ResponseSamplerTest, NamesEverySamplingFieldThatIsMissingOrOutOfRange) {

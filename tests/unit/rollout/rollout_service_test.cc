@@ -42,8 +42,10 @@ class RolloutServiceTest : public testing::Test {
   }
 
   absl::StatusOr<v1::LoadPolicyResponse> Load(const v1::PolicySource& policy,
-                                              bool with_initial = false) {
+                                              bool with_initial = false,
+                                              v1::Precision precision = v1::PRECISION_FP32) {
     v1::LoadPolicyRequest request;
+    request.set_precision(precision);
     *request.mutable_policy() = policy;
     if (with_initial) *request.mutable_initial() = SourceOf(initial_, 0);
     v1::LoadPolicyResponse response;
@@ -126,6 +128,18 @@ TEST_F(RolloutServiceTest, SamplesOnlyFromThePolicyThatIsAskedFor) {
   const auto refused = Sample(Request(trained_.digest));
   EXPECT_THAT(refused, StatusIs(StatusCode::kFailedPrecondition, trained_.digest));
   EXPECT_THAT(refused, StatusIs(StatusCode::kFailedPrecondition, initial_.digest));
+}
+
+TEST_F(RolloutServiceTest, SamplesOnlyInThePrecisionThatIsAskedFor) {
+  ASSERT_OK(Load(SourceOf(initial_, 0)));
+  v1::SampleRequest request = Request(initial_.digest);
+  request.set_precision(v1::PRECISION_FP32);  // what is meant where nothing is said
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse exact, Sample(request));
+  request.set_precision(v1::PRECISION_BF16);
+  EXPECT_THAT(Sample(request), StatusIs(StatusCode::kFailedPrecondition, "another precision"));
+  ASSERT_OK(Load(SourceOf(initial_, 0), /*with_initial=*/false, v1::PRECISION_BF16));
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse rounded, Sample(request));
+  EXPECT_NE(rounded.responses(0).logps(0), exact.responses(0).logps(0));
 }
 
 TEST_F(RolloutServiceTest, NeedsTheInitialPolicyForItsLogProbabilities) {

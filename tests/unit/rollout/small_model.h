@@ -9,6 +9,7 @@
 #include "attune/v1/types.pb.h"
 #include "common/check.h"
 #include "model/model_config.h"
+#include "model/policy.h"
 #include "model/weights.h"
 
 namespace attune {
@@ -32,6 +33,20 @@ inline SmallModel MakeSmallModel(float scale) {
   SmallModel model{*std::move(config), *std::move(weights), ""};
   model.digest = WeightsDigest(WeightLayout(model.config), model.weights);
   return model;
+}
+
+// The final hidden state of one position: it tells policies of different weights apart.
+inline std::vector<float> StateOf(const Policy& policy) {
+  KvCache cache;
+  return policy.Forward({PolicyRow{&cache, 0, 1, true}});
+}
+
+// Whether `policy` computes, to the bit, what one of the weights of `model` does.
+inline bool IsPolicyOf(const SmallModel& model, const Policy& policy,
+                       TensorType precision = TensorType::kF32) {
+  const auto expected = Policy::Create(model.config, model.weights, precision);
+  ATTUNE_CHECK(expected.ok());
+  return StateOf(policy) == StateOf(**expected);
 }
 
 // Where a worker finds `model` as the policy of `round`: nowhere yet, but for round 0.

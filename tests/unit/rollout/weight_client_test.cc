@@ -146,8 +146,8 @@ class LoadPolicyTest : public testing::Test {
 
 TEST_F(LoadPolicyTest, TakesTheInitialModelFromItsDirectory) {
   const SmallModel model = MakeSmallModel(1.0f);
-  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(SourceOf(model, 0)));
-  EXPECT_EQ(loaded.policy->digest(), model.digest);
+  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(SourceOf(model, 0), TensorType::kF32));
+  EXPECT_TRUE(IsPolicyOf(model, *loaded.policy));
   EXPECT_EQ(loaded.bytes, 0u);
 }
 
@@ -157,9 +157,22 @@ TEST_F(LoadPolicyTest, TakesATrainedPolicyFromTheTrainers) {
   v1::PolicySource source = SourceOf(trained_, 1);
   source.add_weight_addresses(first.address());
   source.add_weight_addresses(second.address());
-  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source));
-  EXPECT_EQ(loaded.policy->digest(), trained_.digest);
+  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source, TensorType::kF32));
+  EXPECT_TRUE(IsPolicyOf(trained_, *loaded.policy));
   EXPECT_EQ(loaded.bytes, trained_.weights.size() * 4);
+}
+
+TEST_F(LoadPolicyTest, RoundsTheWeightsOfThatDigestToThePrecision) {
+  FakeWeightServer server(trained_.weights, trained_.digest, 0, 1);
+  v1::PolicySource served = SourceOf(trained_, 1);
+  served.add_weight_addresses(server.address());
+  v1::PolicySource saved = SourceOf(trained_, 1);
+  saved.set_checkpoint_path(SaveCheckpointOf(trained_));
+  for (const v1::PolicySource& source : {served, saved}) {
+    ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source, TensorType::kBf16));
+    EXPECT_TRUE(IsPolicyOf(trained_, *loaded.policy, TensorType::kBf16));
+    EXPECT_FALSE(IsPolicyOf(trained_, *loaded.policy, TensorType::kF32));
+  }
 }
 
 TEST_F(LoadPolicyTest, FallsBackToTheCheckpointWhenARankIsAway) {
@@ -167,18 +180,19 @@ TEST_F(LoadPolicyTest, FallsBackToTheCheckpointWhenARankIsAway) {
   v1::PolicySource source = SourceOf(trained_, 1);
   source.add_weight_addresses(first.address());
   source.add_weight_addresses(kNowhere);
-  EXPECT_THAT(LoadPolicy(source), StatusIs(StatusCode::kNotFound, "give checkpoint_path"));
+  EXPECT_THAT(LoadPolicy(source, TensorType::kF32),
+              StatusIs(StatusCode::kNotFound, "give checkpoint_path"));
   source.set_checkpoint_path(SaveCheckpointOf(trained_));
-  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source));
-  EXPECT_EQ(loaded.policy->digest(), trained_.digest);
+  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source, TensorType::kF32));
+  EXPECT_TRUE(IsPolicyOf(trained_, *loaded.policy));
   EXPECT_EQ(loaded.bytes, 0u);
 }
 
 TEST_F(LoadPolicyTest, UsesTheCheckpointWhenNoRankIsNamed) {
   v1::PolicySource source = SourceOf(trained_, 4);
   source.set_checkpoint_path(SaveCheckpointOf(trained_));
-  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source));
-  EXPECT_EQ(loaded.policy->digest(), trained_.digest);
+  ASSERT_OK_AND_ASSIGN(const LoadedPolicy loaded, LoadPolicy(source, TensorType::kF32));
+  EXPECT_TRUE(IsPolicyOf(trained_, *loaded.policy));
 }
 
 TEST_F(LoadPolicyTest, DoesNotHideDamageBehindTheCheckpoint) {
@@ -189,7 +203,7 @@ TEST_F(LoadPolicyTest, DoesNotHideDamageBehindTheCheckpoint) {
   v1::PolicySource source = SourceOf(trained_, 1);
   source.add_weight_addresses(bad.address());
   source.set_checkpoint_path(SaveCheckpointOf(trained_));
-  EXPECT_THAT(LoadPolicy(source), StatusIs(StatusCode::kDataLoss, "CRC-32C"));
+  EXPECT_THAT(LoadPolicy(source, TensorType::kF32), StatusIs(StatusCode::kDataLoss, "CRC-32C"));
 }
 
 TEST_F(LoadPolicyTest, NamesBothDigestsWhenOtherWeightsArrive) {
@@ -197,11 +211,13 @@ TEST_F(LoadPolicyTest, NamesBothDigestsWhenOtherWeightsArrive) {
   FakeWeightServer liar(other.weights, trained_.digest, 0, 1);
   v1::PolicySource source = SourceOf(trained_, 1);
   source.add_weight_addresses(liar.address());
-  EXPECT_THAT(LoadPolicy(source), StatusIs(StatusCode::kDataLoss, other.digest));
-  EXPECT_THAT(LoadPolicy(source), StatusIs(StatusCode::kDataLoss, trained_.digest));
+  EXPECT_THAT(LoadPolicy(source, TensorType::kF32), StatusIs(StatusCode::kDataLoss, other.digest));
+  EXPECT_THAT(LoadPolicy(source, TensorType::kF32),
+              StatusIs(StatusCode::kDataLoss, trained_.digest));
   v1::PolicySource directory = SourceOf(trained_, 1);
   directory.set_checkpoint_path(SaveCheckpointOf(other));
-  EXPECT_THAT(LoadPolicy(directory), StatusIs(StatusCode::kDataLoss, other.digest));
+  EXPECT_THAT(LoadPolicy(directory, TensorType::kF32),
+              StatusIs(StatusCode::kDataLoss, other.digest));
 }
 
 }  // namespace
