@@ -105,6 +105,7 @@ absl::Status GrpcWorkers::LoadPolicy(const v1::WorkerInfo& worker, const Policie
   v1::LoadPolicyRequest request;
   *request.mutable_policy() = policies.current;
   *request.mutable_initial() = policies.initial;
+  request.set_precision(policies.precision);
   auto stub = v1::RolloutService::NewStub(ChannelTo(worker.address()));
   v1::LoadPolicyResponse response;
   ATTUNE_RETURN_IF_ERROR(Annotate(

@@ -345,6 +345,7 @@ Policies JobRunner::PoliciesFor(const Context& context, const v1::PolicyVersion&
   const auto first = store_->GetRound(context.job.ordinal(), 0);
   const bool stored = first.ok() && first->has_value();
   *policies.initial.mutable_version() = stored ? (*first)->policy() : version;
+  policies.precision = context.job.resolved_spec().training().precision();
   return policies;
 }
 

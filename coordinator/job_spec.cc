@@ -184,9 +184,6 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
                                          "; not supported by this build; use 0 or 1"));
   }
   CheckEnum("precision", training.precision(), &block);
-  if (training.precision() == v1::PRECISION_BF16) {
-    block.Add("precision", "is bf16; not supported by this build; use fp32");
-  }
 }
 
 void CheckRest(const v1::JobSpec& spec, Violations* violations) {

@@ -13,6 +13,7 @@ v1::SampleRequest MakeSampleRequest(const v1::JobSpec& spec, const Dataset& data
   v1::SampleRequest request;
   *request.mutable_policy() = policy;
   *request.mutable_sampling() = spec.sampling();
+  request.set_precision(spec.training().precision());
   request.set_round(round);
   for (uint32_t prompt : prompts) *request.add_prompts() = dataset.prompts[prompt];
   return request;

@@ -23,10 +23,11 @@ namespace attune {
 using ProgressCall = std::function<void(uint64_t done, uint64_t total)>;
 using StepCall = std::function<void(const v1::StepMetrics& step)>;
 
-// Where the policies of a request are to be had.
+// Where the policies of a request are to be had, and how they compute.
 struct Policies {
   v1::PolicySource current;
   v1::PolicySource initial;
+  v1::Precision precision;
 };
 
 // Every method waits for workers, retries within a budget and ends with CANCELLED soon after

@@ -12,6 +12,7 @@
 #include "model/model_config.h"
 #include "model/weights.h"
 #include "rollout/response_sampler.h"
+#include "rollout/weight_client.h"
 #include "rpc/grpc_status.h"
 
 namespace attune {
@@ -21,14 +22,20 @@ constexpr absl::Duration kRetryAfter = absl::Seconds(1);
 
 absl::StatusOr<v1::DescribeModelResponse> Describe(const std::string& path) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(path));
+  if (config.num_labels > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is a sequence classifier; a policy needs a vocabulary head, as a "
+                     "*ForCausalLM directory has"));
+  }
   ATTUNE_RETURN_IF_ERROR(LoadTokenizer(path, config.vocab_size).status());
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> weights, LoadWeights(path, config));
+  ATTUNE_ASSIGN_OR_RETURN(const WeightFiles weights, WeightFiles::Open(path, config));
+  const std::vector<TensorSpec> layout = WeightLayout(config);
   v1::DescribeModelResponse response;
   response.set_architecture(config.model_type);
-  response.set_parameters(weights.size());
+  response.set_parameters(WeightCount(layout));
   response.set_vocab_size(static_cast<uint32_t>(config.vocab_size));
   response.set_max_position_embeddings(static_cast<uint32_t>(config.max_position_embeddings));
-  response.set_weights_digest(WeightsDigest(WeightLayout(config), weights));
+  response.set_weights_digest(WeightsDigest(layout, weights));
   return response;
 }
 
@@ -38,10 +45,15 @@ absl::Status CheckHolds(const HeldPolicies* held, const v1::SampleRequest& reque
     return absl::FailedPreconditionError(
         absl::StrCat("this worker holds no policy yet, not ", wanted, "; call LoadPolicy"));
   }
-  if (held->policy->digest() != wanted) {
+  if (held->version.digest() != wanted) {
     return absl::FailedPreconditionError(absl::StrCat("this worker holds the policy ",
-                                                      held->policy->digest(), ", not ", wanted,
+                                                      held->version.digest(), ", not ", wanted,
                                                       "; call LoadPolicy"));
+  }
+  if (held->precision != TensorTypeOf(request.precision())) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this worker holds the policy ", wanted, " in another precision than ",
+                     v1::Precision_Name(request.precision()), "; call LoadPolicy"));
   }
   if (request.with_initial_logps() && held->initial == nullptr) {
     return absl::FailedPreconditionError(

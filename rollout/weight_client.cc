@@ -147,7 +147,15 @@ class Transfer {
   absl::Status failure_ ABSL_GUARDED_BY(mu_);        // the first one
 };
 
-absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source) {
+absl::Status CheckDigest(const v1::PolicyVersion& version, const std::string& digest) {
+  if (digest == version.digest()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("the weights of round ", version.round(),
+                                          " arrived with the digest ", digest, " instead of ",
+                                          version.digest()));
+}
+
+absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source,
+                                               TensorType precision) {
   const bool initial = source.version().round() == 0;
   const std::string& directory =
       source.checkpoint_path().empty() && initial ? source.model_path() : source.checkpoint_path();
@@ -155,8 +163,12 @@ absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source) {
     return absl::NotFoundError(absl::StrCat("there is no directory with the weights of round ",
                                             source.version().round(), "; give checkpoint_path"));
   }
-  ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy, Policy::Load(directory));
-  return LoadedPolicy{std::move(policy), 0};
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
+  ATTUNE_ASSIGN_OR_RETURN(const WeightFiles files, WeightFiles::Open(directory, config));
+  ATTUNE_RETURN_IF_ERROR(CheckDigest(source.version(), WeightsDigest(WeightLayout(config), files)));
+  // fp32 values that are stored in less are held in less.
+  if (precision == TensorType::kF32) return LoadedPolicy{Policy::Read(std::move(config), files), 0};
+  return LoadedPolicy{Policy::Read(std::move(config), files, precision), 0};
 }
 
 // Whether the same weights may still be had from a directory: the ranks are not there, as opposed
@@ -164,24 +176,6 @@ absl::StatusOr<LoadedPolicy> LoadFromDirectory(const v1::PolicySource& source) {
 bool IsAway(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsNotFound(status) ||
          absl::IsDeadlineExceeded(status);
-}
-
-absl::StatusOr<LoadedPolicy> LoadFromAnywhere(const v1::PolicySource& source) {
-  if (source.weight_addresses().empty()) return LoadFromDirectory(source);
-  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(source.model_path()));
-  const absl::StatusOr<FetchedWeights> weights = FetchWeights(
-      source.version(), {source.weight_addresses().begin(), source.weight_addresses().end()},
-      WeightCount(WeightLayout(config)));
-  if (weights.ok()) {
-    ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy,
-                            Policy::Create(std::move(config), weights->values));
-    return LoadedPolicy{std::move(policy), weights->bytes};
-  }
-  if (!IsAway(weights.status())) return weights.status();
-  LogWarning(weights.status().message(), "; trying the directory");
-  absl::StatusOr<LoadedPolicy> fallback = LoadFromDirectory(source);
-  if (fallback.ok()) return fallback;
-  return Annotate(fallback.status(), weights.status().message());
 }
 
 }  // namespace
@@ -198,14 +192,28 @@ absl::StatusOr<FetchedWeights> FetchWeights(const v1::PolicyVersion& version,
   return transfer.Finish();
 }
 
-absl::StatusOr<LoadedPolicy> LoadPolicy(const v1::PolicySource& source) {
-  ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy loaded, LoadFromAnywhere(source));
-  if (loaded.policy->digest() != source.version().digest()) {
-    return absl::DataLossError(absl::StrCat("the weights of round ", source.version().round(),
-                                            " arrived with the digest ", loaded.policy->digest(),
-                                            " instead of ", source.version().digest()));
+TensorType TensorTypeOf(v1::Precision precision) {
+  return precision == v1::PRECISION_BF16 ? TensorType::kBf16 : TensorType::kF32;
+}
+
+absl::StatusOr<LoadedPolicy> LoadPolicy(const v1::PolicySource& source, TensorType precision) {
+  if (source.weight_addresses().empty()) return LoadFromDirectory(source, precision);
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(source.model_path()));
+  const std::vector<TensorSpec> layout = WeightLayout(config);
+  const absl::StatusOr<FetchedWeights> weights = FetchWeights(
+      source.version(), {source.weight_addresses().begin(), source.weight_addresses().end()},
+      WeightCount(layout));
+  if (weights.ok()) {
+    ATTUNE_RETURN_IF_ERROR(CheckDigest(source.version(), WeightsDigest(layout, weights->values)));
+    ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Policy> policy,
+                            Policy::Create(std::move(config), weights->values, precision));
+    return LoadedPolicy{std::move(policy), weights->bytes};
   }
-  return loaded;
+  if (!IsAway(weights.status())) return weights.status();
+  LogWarning(weights.status().message(), "; trying the directory");
+  absl::StatusOr<LoadedPolicy> fallback = LoadFromDirectory(source, precision);
+  if (fallback.ok()) return fallback;
+  return Annotate(fallback.status(), weights.status().message());
 }
 
 }  // namespace attune

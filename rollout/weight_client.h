@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "attune/v1/job.pb.h"
 #include "attune/v1/types.pb.h"
 #include "model/policy.h"
+#include "model/tensor_type.h"
 
 namespace attune {
 
@@ -33,10 +35,15 @@ struct LoadedPolicy {
   uint64_t bytes = 0;  // that came over the wire
 };
 
+// kF32 or kBf16.
+TensorType TensorTypeOf(v1::Precision precision);
+
 // The policy of `source`: from its trainer ranks or, when one of them is UNAVAILABLE, NOT_FOUND or
-// DEADLINE_EXCEEDED, or none is given, from checkpoint_path or, for round 0, model_path.
+// DEADLINE_EXCEEDED, or none is given, from checkpoint_path or, for round 0, model_path. It
+// computes in `precision`; the digest is that of the weights before they are rounded to that.
 // DATA_LOSS: what arrived, from wherever, has another digest than source.version; both are named.
-[[nodiscard]] absl::StatusOr<LoadedPolicy> LoadPolicy(const v1::PolicySource& source);
+[[nodiscard]] absl::StatusOr<LoadedPolicy> LoadPolicy(const v1::PolicySource& source,
+                                                      TensorType precision);
 
 }  // namespace attune
 

@@ -1,13 +1,14 @@
 #include "worker/autograd_ops.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "common/check.h"
 #include "worker/pieces.h"
 
 namespace attune {
@@ -18,8 +19,11 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 constexpr int64_t kKernelRows = 32;      // rows of a piece for the kernels, which do not mind
-constexpr int64_t kProductRows = 256;    // of a BLAS product, which prepares its right side anew
-constexpr int64_t kLogitsMax = 1 << 20;  // elements of a chunk of logits
+constexpr int64_t kScoreRows = 256;      // query rows of a block of attention scores
+constexpr int64_t kLogitsMax = 1 << 23;  // elements of a chunk of logits
+// A tile of a BLAS product: large, because BLAS rearranges the factors anew for each.
+constexpr int64_t kProductRows = 256;
+constexpr int64_t kProductColumns = 512;
 
 at::Tensor NewRows(int64_t rows, int64_t columns) {
   return at::empty({rows, columns}, at::TensorOptions().dtype(at::kFloat));
@@ -32,29 +36,88 @@ void MatMulRows(const at::Tensor& x_RK, const PackedMatrix& packed, float* y) {
   });
 }
 
-// a b, for backward passes.
+// c = a b + beta c, for backward passes; views of any strides.
+void Multiply(const at::Tensor& a, const at::Tensor& b, double beta, const at::Tensor& c) {
+  const int64_t tiles_across = (c.size(1) + kProductColumns - 1) / kProductColumns;
+  const int64_t tiles_down = (c.size(0) + kProductRows - 1) / kProductRows;
+  ForPieces(tiles_down * tiles_across, 1, [&](int64_t tile, int64_t) {
+    const int64_t row = tile / tiles_across * kProductRows;
+    const int64_t column = tile % tiles_across * kProductColumns;
+    const int64_t rows = std::min(kProductRows, c.size(0) - row);
+    const int64_t columns = std::min(kProductColumns, c.size(1) - column);
+    c.narrow(0, row, rows)
+        .narrow(1, column, columns)
+        .addmm_(a.narrow(0, row, rows), b.narrow(1, column, columns), beta);
+  });
+}
+
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
   at::Tensor c = NewRows(a.size(0), b.size(1));
-  ForPieces(a.size(0), kProductRows, [&](int64_t begin, int64_t end) {
-    at::Tensor rows = c.narrow(0, begin, end - begin);
-    at::mm_out(rows, a.narrow(0, begin, end - begin), b);
-  });
+  Multiply(a, b, /*beta=*/0, c);
   return c;
+}
+
+at::Tensor Rounded(const at::Tensor& values, TensorType precision) {
+  return precision == TensorType::kBf16 ? values.to(at::kBFloat16).to(at::kFloat) : values;
+}
+
+// The values that the forward pass multiplied with.
+at::Tensor WeightOf(const LinearParameters& linear) {
+  return Rounded(linear.weight_NK, linear.packed.type());
+}
+
+// x = c tanh(x / c); returns the derivative.
+at::Tensor CapWithSlope(double c, at::Tensor& x) {
+  x.div_(c).tanh_();
+  const at::Tensor slope = x.square().neg_().add_(1);
+  x.mul_(c);
+  return slope;
+}
+
+// A context holds tensors and numbers only.
+void Keep(AutogradContext* context, const LinearParameters* linear) {
+  context->saved_data["linear"] = reinterpret_cast<int64_t>(linear);
+}
+const LinearParameters& Kept(AutogradContext* context) {
+  return *reinterpret_cast<const LinearParameters*>(context->saved_data["linear"].toInt());
 }
 
 struct Linear : Function<Linear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_RK,
-                            const at::Tensor& weight_NK, const PackedMatrix* packed) {
-    context->save_for_backward({x_RK, weight_NK});
-    at::Tensor y_RN = NewRows(x_RK.size(0), packed->n());
-    MatMulRows(x_RK, *packed, y_RN.data_ptr<float>());
+                            const LinearParameters* linear) {
+    context->save_for_backward({x_RK});
+    Keep(context, linear);
+    const int64_t outputs = linear->packed.n();
+    at::Tensor y_RN = NewRows(x_RK.size(0), outputs);
+    MatMulRows(x_RK, linear->packed, y_RN.data_ptr<float>());
+    if (linear->bias_N.defined()) {
+      AddBias(linear->bias_N.data_ptr<float>(), x_RK.size(0), outputs, y_RN.data_ptr<float>());
+    }
     return y_RN;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const variable_list saved = context->get_saved_variables();
+    const LinearParameters& linear = Kept(context);
     const at::Tensor& dy_RN = gradients[0];
-    return {Product(dy_RN, saved[1]), Product(dy_RN.t(), saved[0]), at::Tensor()};
+    const at::Tensor x_RK = context->get_saved_variables()[0];
+    Multiply(dy_RN.t(), x_RK, /*beta=*/1, linear.weight_gradient_NK);
+    if (linear.bias_N.defined()) linear.bias_gradient_N.add_(dy_RN.sum(0));
+    return {Product(dy_RN, WeightOf(linear)), at::Tensor()};
+  }
+};
+
+struct Embedding : Function<Embedding> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& table_VK,
+                            const at::Tensor& ids, TensorType precision) {
+    context->save_for_backward({ids});
+    context->saved_data["gradient"] = table_VK.grad();
+    return Rounded(at::index_select(table_VK, 0, ids), precision);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const at::Tensor ids = context->get_saved_variables()[0];
+    context->saved_data["gradient"].toTensor().index_add_(0, ids, gradients[0]);
+    return {at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -83,68 +146,93 @@ struct RmsNormalise : Function<RmsNormalise> {
   }
 };
 
-at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  at::Tensor y = x.clone(at::MemoryFormat::Contiguous);
-  const int64_t half = cos.size(1);
-  const int64_t width = y.size(1);
-  for (int64_t row = 0; row < y.size(0); ++row) {
-    ApplyRope(y.data_ptr<float>() + row * width, width / (2 * half), 2 * half,
-              cos.data_ptr<float>() + row * half, sin.data_ptr<float>() + row * half);
-  }
-  return y;
-}
-
-// A rotation; its transpose turns by the opposite angle.
-struct Rope : Function<Rope> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
-                            const at::Tensor& sin) {
-    context->save_for_backward({cos, sin});
-    return Rotate(x, cos, sin);
+// With n = (x - mean(x)) / deviation(x): dx = (w dy - mean(w dy) - n mean(w dy n)) / deviation(x),
+// dw = sum over rows of dy n, db = sum over rows of dy.
+struct LayerNormalise : Function<LayerNormalise> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_RK,
+                            const at::Tensor& weight_K, const at::Tensor& bias_K, double eps) {
+    context->save_for_backward({x_RK, weight_K});
+    context->saved_data["eps"] = eps;
+    at::Tensor y_RK = at::empty_like(x_RK);
+    LayerNorm(x_RK.data_ptr<float>(), x_RK.size(0), x_RK.size(1), weight_K.data_ptr<float>(),
+              bias_K.data_ptr<float>(), static_cast<float>(eps), y_RK.data_ptr<float>());
+    return y_RK;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {Rotate(gradients[0], saved[0], -saved[1]), at::Tensor(), at::Tensor()};
+    const at::Tensor& dy_RK = gradients[0];
+    const double eps = context->saved_data["eps"].toDouble();
+    const at::Tensor centred_RK = saved[0] - saved[0].mean(1, /*keepdim=*/true);
+    const at::Tensor inverse_R1 = centred_RK.square().mean(1, /*keepdim=*/true).add_(eps).rsqrt_();
+    const at::Tensor n_RK = centred_RK * inverse_R1;
+    at::Tensor dn_RK = dy_RK * saved[1];
+    dn_RK.sub_(dn_RK.mean(1, /*keepdim=*/true));
+    const at::Tensor projection_R1 = (dn_RK * n_RK).mean(1, /*keepdim=*/true);
+    return {(dn_RK - n_RK * projection_R1).mul_(inverse_R1), (dy_RK * n_RK).sum(0), dy_RK.sum(0),
+            at::Tensor()};
   }
 };
 
-// [L, heads * D] rows of one sequence -> [kv_heads, group * L, D]: the query heads that share a
-// key head become rows of one matrix.
-at::Tensor ByKeyHead(const at::Tensor& rows, int64_t heads, const AttentionShape& shape) {
-  const int64_t length = rows.size(0);
-  const int64_t group = heads / shape.kv_heads;
-  return rows.view({length, shape.kv_heads, group, shape.head_dim})
-      .permute({1, 2, 0, 3})
-      .reshape({shape.kv_heads, group * length, shape.head_dim});
+at::Tensor Rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                  int64_t head_dim) {
+  at::Tensor y = x.clone(at::MemoryFormat::Contiguous);
+  const int64_t half = cos.size(1);
+  const int64_t width = y.size(1);
+  ForPieces(y.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      ApplyRope(y.data_ptr<float>() + row * width, width / head_dim, head_dim, half,
+                cos.data_ptr<float>() + row * half, sin.data_ptr<float>() + row * half);
+    }
+  });
+  return y;
 }
 
-at::Tensor FromKeyHead(const at::Tensor& matrices, int64_t heads, const AttentionShape& shape) {
-  const int64_t group = heads / shape.kv_heads;
-  const int64_t length = matrices.size(1) / group;
-  return matrices.view({shape.kv_heads, group, length, shape.head_dim})
-      .permute({2, 0, 1, 3})
-      .reshape({length, heads * shape.head_dim});
+// A rotation, scaled perhaps; its transpose turns by the opposite angle.
+struct Rotary : Function<Rotary> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin, int64_t head_dim) {
+    context->save_for_backward({cos, sin});
+    context->saved_data["head_dim"] = head_dim;
+    return Rotate(x, cos, sin, head_dim);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    return {Rotate(gradients[0], saved[0], -saved[1], context->saved_data["head_dim"].toInt()),
+            at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+// First row that `row` of a sequence beginning at `begin` attends to.
+int64_t FirstSeen(int64_t begin, int64_t row, int64_t window) {
+  return window > 0 ? std::max(begin, row + 1 - window) : begin;
 }
 
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v, const at::Tensor& offsets, int64_t heads,
-                            int64_t kv_heads, int64_t head_dim) {
+                            const at::Tensor& v, const at::Tensor& offsets,
+                            const AttentionShape& shape, int64_t window) {
     context->save_for_backward({q, k, v, offsets});
-    context->saved_data["heads"] = heads;
-    context->saved_data["kv_heads"] = kv_heads;
-    context->saved_data["head_dim"] = head_dim;
+    context->saved_data["heads"] = shape.heads;
+    context->saved_data["kv_heads"] = shape.kv_heads;
+    context->saved_data["head_dim"] = shape.head_dim;
+    context->saved_data["scale"] = static_cast<double>(shape.scale);
+    context->saved_data["softcap"] = static_cast<double>(shape.softcap);
+    context->saved_data["window"] = window;
     at::Tensor out = at::empty_like(q);
     const int64_t* begins = offsets.data_ptr<int64_t>();
-    const int64_t stride = kv_heads * head_dim;
-    ForPieces(offsets.size(0) - 1, 1, [&](int64_t s, int64_t) {
-      const int64_t first = begins[s];
-      std::vector<float> scores(begins[s + 1] - first);
-      for (int64_t row = first; row < begins[s + 1]; ++row) {
-        AttendRow(q.data_ptr<float>() + row * heads * head_dim,
-                  k.data_ptr<float>() + first * stride, v.data_ptr<float>() + first * stride,
-                  row - first + 1, stride, heads, kv_heads, head_dim, scores.data(),
-                  out.data_ptr<float>() + row * heads * head_dim);
+    const int64_t stride = k.size(1);
+    ForPieces(q.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
+      std::vector<float> scores;
+      const int64_t* next = begins;  // beginning of the sequence after the row's
+      for (int64_t row = begin; row < end; ++row) {
+        while (*next <= row) ++next;
+        const int64_t first = FirstSeen(next[-1], row, window);
+        scores.resize(row + 1 - first);
+        AttendRow(q.data_ptr<float>() + row * q.size(1), k.data_ptr<float>() + first * stride,
+                  v.data_ptr<float>() + first * stride, row + 1 - first, stride, shape,
+                  scores.data(), out.data_ptr<float>() + row * q.size(1));
       }
     });
     return out;
@@ -152,116 +240,160 @@ struct Attention : Function<Attention> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const AttentionShape shape = {context->saved_data["heads"].toInt(),
-                                  context->saved_data["kv_heads"].toInt(),
-                                  context->saved_data["head_dim"].toInt()};
-    const at::Tensor dout = gradients[0].contiguous();
+    auto& data = context->saved_data;
+    const AttentionShape shape = {data["heads"].toInt(), data["kv_heads"].toInt(),
+                                  data["head_dim"].toInt(),
+                                  static_cast<float>(data["scale"].toDouble()),
+                                  static_cast<float>(data["softcap"].toDouble())};
+    const int64_t window = data["window"].toInt();
+    const int64_t group = shape.heads / shape.kv_heads;
     const int64_t* begins = saved[3].data_ptr<int64_t>();
     at::Tensor dq = at::empty_like(saved[0]);
-    at::Tensor dk = at::empty_like(saved[1]);
-    at::Tensor dv = at::empty_like(saved[2]);
-    ForPieces(saved[3].size(0) - 1, 1, [&](int64_t s, int64_t) {
-      const auto rows = [&](const at::Tensor& all) {
-        return all.narrow(0, begins[s], begins[s + 1] - begins[s]);
+    at::Tensor dk = at::zeros_like(saved[1]);
+    at::Tensor dv = at::zeros_like(saved[2]);
+    // A piece is a key head of a sequence; the query heads that share it add to its gradient.
+    ForPieces((saved[3].size(0) - 1) * shape.kv_heads, 1, [&](int64_t piece, int64_t) {
+      const int64_t s = piece / shape.kv_heads;
+      const int64_t kv_head = piece % shape.kv_heads;
+      const auto part = [&](const at::Tensor& all, int64_t head) {
+        return all.narrow(0, begins[s], begins[s + 1] - begins[s])
+            .narrow(1, head * shape.head_dim, shape.head_dim);
       };
-      SequenceBackward({rows(saved[0]), rows(saved[1]), rows(saved[2]), rows(dout)}, shape,
-                       rows(dq), rows(dk), rows(dv));
+      for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        HeadBackward({part(saved[0], head), part(saved[1], kv_head), part(saved[2], kv_head),
+                      part(gradients[0], head)},
+                     shape, window, {part(dq, head), part(dk, kv_head), part(dv, kv_head)});
+      }
     });
-    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
-  struct SequenceRows {
+  // Of one head of one sequence, [L, D].
+  struct HeadRows {
     at::Tensor q, k, v, dout;
   };
+  struct HeadGradients {
+    at::Tensor dq, dk, dv;
+  };
 
-  // P = softmax(scale Q K^T) below the diagonal, O = P V. Then dV = P^T dO and, with dP = dO V^T,
-  // dS = P (dP - rowsum(P dP)), dQ = scale dS K, dK = scale dS^T Q. P is computed again.
-  static void SequenceBackward(const SequenceRows& rows, const AttentionShape& shape,
-                               at::Tensor dq, at::Tensor dk, at::Tensor dv) {
-    const int64_t length = rows.q.size(0);
-    const int64_t group = shape.heads / shape.kv_heads;
-    const double scale = 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
-    const at::Tensor q = ByKeyHead(rows.q, shape.heads, shape);
-    const at::Tensor k = ByKeyHead(rows.k, shape.kv_heads, shape);
-    const at::Tensor v = ByKeyHead(rows.v, shape.kv_heads, shape);
-    const at::Tensor dout = ByKeyHead(rows.dout, shape.heads, shape);
-    const at::Tensor future =
-        at::full({length, length}, -std::numeric_limits<float>::infinity(), q.options()).triu_(1);
-    at::Tensor p = at::bmm(q, k.transpose(1, 2)).mul_(scale);
-    p.view({shape.kv_heads, group, length, length}).add_(future);
-    p = at::softmax(p, -1);
-    dv.copy_(FromKeyHead(at::bmm(p.transpose(1, 2), dout), shape.kv_heads, shape));
-    at::Tensor ds = at::bmm(dout, v.transpose(1, 2));
-    ds = at::_softmax_backward_data(ds, p, -1, at::kFloat).mul_(scale);
-    dq.copy_(FromKeyHead(at::bmm(ds, k), shape.heads, shape));
-    dk.copy_(FromKeyHead(at::bmm(ds.transpose(1, 2), q), shape.kv_heads, shape));
+  // S = scale Q K^T, c tanh(S / c) with a softcap c; P = softmax(S) over what a row sees; O = P V.
+  // Then dV = P^T dO and, with dP = dO V^T, dS = P (dP - rowsum(P dP)), times 1 - tanh(S / c)^2;
+  // dQ = scale dS K, dK = scale dS^T Q. P is computed again, for a block of rows at a time.
+  static void HeadBackward(const HeadRows& in, const AttentionShape& shape, int64_t window,
+                           const HeadGradients& out) {
+    const int64_t length = in.q.size(0);
+    for (int64_t row = 0; row < length; row += kScoreRows) {
+      const int64_t end = std::min(length, row + kScoreRows);
+      const int64_t first = FirstSeen(0, row, window);
+      const auto queries = [&](const at::Tensor& all) { return all.narrow(0, row, end - row); };
+      const auto keys = [&](const at::Tensor& all) { return all.narrow(0, first, end - first); };
+      const at::Tensor q = queries(in.q);
+      const at::Tensor dout = queries(in.dout);
+      at::Tensor p = at::mm(q, keys(in.k).t()).mul_(shape.scale);
+      at::Tensor slope;
+      if (shape.softcap > 0) slope = CapWithSlope(shape.softcap, p);
+      p = at::softmax(p.add_(Unseen(end - row, end - first, row - first, window)), -1);
+      keys(out.dv).addmm_(p.t(), dout);
+      at::Tensor ds = at::mm(dout, keys(in.v).t());
+      ds = at::_softmax_backward_data(ds, p, -1, at::kFloat).mul_(shape.scale);
+      if (slope.defined()) ds.mul_(slope);
+      queries(out.dq).addmm_(ds, keys(in.k), /*beta=*/0);
+      keys(out.dk).addmm_(ds.t(), q);
+    }
+  }
+
+  // -infinity where row i, which is key `offset` + i, does not see a key; else 0.
+  static at::Tensor Unseen(int64_t rows, int64_t keys, int64_t offset, int64_t window) {
+    const at::Tensor all = at::full({rows, keys}, -std::numeric_limits<float>::infinity());
+    const at::Tensor future = all.triu(offset + 1);
+    return window > 0 ? future + all.tril(offset - window) : future;
   }
 };
 
-struct SiluMultiply : Function<SiluMultiply> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& gate,
-                            const at::Tensor& up) {
-    context->save_for_backward({gate, up});
+struct Activated : Function<Activated> {
+  static at::Tensor forward(AutogradContext* context, Activation activation, const at::Tensor& gate,
+                            const c10::optional<at::Tensor>& up) {
+    context->save_for_backward({gate, up.value_or(at::Tensor())});
+    context->saved_data["gelu"] = activation == Activation::kGeluTanh;
     at::Tensor out = at::empty_like(gate);
-    SiluMul(gate.data_ptr<float>(), up.data_ptr<float>(), gate.numel(), out.data_ptr<float>());
+    const int64_t width = gate.size(1);
+    ForPieces(gate.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
+      Activate(activation, gate.data_ptr<float>() + begin * width,
+               up.has_value() ? up->data_ptr<float>() + begin * width : nullptr,
+               (end - begin) * width, out.data_ptr<float>() + begin * width);
+    });
     return out;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    return {at::silu_backward(gradients[0] * saved[1], saved[0]),
-            at::silu(saved[0]).mul_(gradients[0])};
+    const at::Tensor& gate = saved[0];
+    const at::Tensor& up = saved[1];
+    const at::Tensor& dout = gradients[0];
+    const bool gelu = context->saved_data["gelu"].toBool();
+    const at::Tensor dactivated = up.defined() ? dout * up : dout;
+    const at::Tensor dgate =
+        gelu ? at::gelu_backward(dactivated, gate, "tanh") : at::silu_backward(dactivated, gate);
+    if (!up.defined()) return {at::Tensor(), dgate, at::Tensor()};
+    return {at::Tensor(), dgate, (gelu ? at::gelu(gate, "tanh") : at::silu(gate)).mul_(dout)};
   }
 };
 
-// With p = softmax(logits): d logp[target] / d logits = onehot(target) - p.
+// With p = softmax(logits): d logp[target] / d logits = onehot(target) - p. Through a softcap c,
+// y = c tanh(z / c): dz = (1 - (y / c)^2) dy.
 struct LogProb : Function<LogProb> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_TK,
-                            const at::Tensor& weight_VK, const PackedMatrix* packed,
+                            const LinearParameters* head, double softcap,
                             const at::Tensor& targets) {
     const int64_t count = hidden_TK.size(0);
-    const int64_t vocab = packed->n();
+    const int64_t vocab = head->packed.n();
     at::Tensor logps = at::empty({count}, hidden_TK.options());
     at::Tensor normalisers = at::empty({count}, hidden_TK.options());
     for (int64_t first = 0; first < count; first += ChunkRows(vocab)) {
       const int64_t rows = std::min(ChunkRows(vocab), count - first);
       const at::Tensor logits = NewRows(rows, vocab);
-      MatMulRows(hidden_TK.narrow(0, first, rows), *packed, logits.data_ptr<float>());
+      MatMulRows(hidden_TK.narrow(0, first, rows), head->packed, logits.data_ptr<float>());
       ForPieces(rows, 1, [&](int64_t row, int64_t) {
-        const float* values = logits.data_ptr<float>() + row * vocab;
+        float* const values = logits.data_ptr<float>() + row * vocab;
+        if (softcap > 0) SoftCap(static_cast<float>(softcap), vocab, values);
         const float normaliser = LogSumExp(values, vocab);
         const int64_t target = targets.data_ptr<int64_t>()[first + row];
         normalisers.data_ptr<float>()[first + row] = normaliser;
         logps.data_ptr<float>()[first + row] = values[target] - normaliser;
       });
     }
-    context->save_for_backward({hidden_TK, weight_VK, targets, normalisers});
+    context->save_for_backward({hidden_TK, targets, normalisers});
+    context->saved_data["softcap"] = softcap;
+    Keep(context, head);
     return logps;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
+    const LinearParameters& head = Kept(context);
+    const double softcap = context->saved_data["softcap"].toDouble();
+    const at::Tensor weight_VK = WeightOf(head);
     const at::Tensor& hidden_TK = saved[0];
-    const at::Tensor& weight_VK = saved[1];
-    const at::Tensor targets_T1 = saved[2].unsqueeze(1);
-    const at::Tensor normalisers_T1 = saved[3].unsqueeze(1);
+    const at::Tensor targets_T1 = saved[1].unsqueeze(1);
+    const at::Tensor normalisers_T1 = saved[2].unsqueeze(1);
     const at::Tensor dlogps_T1 = gradients[0].unsqueeze(1);
     at::Tensor dhidden_TK = at::empty_like(hidden_TK);
-    at::Tensor dweight_VK = at::zeros_like(weight_VK);
     const int64_t step = ChunkRows(weight_VK.size(0));
     for (int64_t first = 0; first < hidden_TK.size(0); first += step) {
       const auto chunk = [&](const at::Tensor& all) {
         return all.narrow(0, first, std::min(step, all.size(0) - first));
       };
       const at::Tensor hidden = chunk(hidden_TK);
-      const at::Tensor gradient = chunk(dlogps_T1);
       at::Tensor dlogits = Product(hidden, weight_VK.t());
-      dlogits.sub_(chunk(normalisers_T1)).exp_().mul_(-gradient);
-      dlogits.scatter_add_(1, chunk(targets_T1), gradient);
-      chunk(dhidden_TK).copy_(Product(dlogits, weight_VK));
-      dweight_VK.add_(Product(dlogits.t(), hidden));
+      at::Tensor slope;
+      if (softcap > 0) slope = CapWithSlope(softcap, dlogits);
+      dlogits.sub_(chunk(normalisers_T1)).exp_().mul_(-chunk(dlogps_T1));
+      dlogits.scatter_add_(1, chunk(targets_T1), chunk(dlogps_T1));
+      if (slope.defined()) dlogits.mul_(slope);
+      Multiply(dlogits, weight_VK, /*beta=*/0, chunk(dhidden_TK));
+      Multiply(dlogits.t(), hidden, /*beta=*/1, head.weight_gradient_NK);
     }
-    return {dhidden_TK, dweight_VK, at::Tensor(), at::Tensor()};
+    return {dhidden_TK, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
   static int64_t ChunkRows(int64_t vocab) { return std::max<int64_t>(1, kLogitsMax / vocab); }
@@ -269,31 +401,49 @@ struct LogProb : Function<LogProb> {
 
 }  // namespace
 
-at::Tensor LinearOp(const at::Tensor& x_RK, const at::Tensor& weight_NK,
-                    const PackedMatrix& packed) {
-  return Linear::apply(x_RK, weight_NK, &packed);
+void LinearParameters::Pack(TensorType precision) {
+  packed = PackedMatrix(
+      ViewOf(weight_NK.data_ptr<float>()),
+      {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)}, precision);
+}
+
+at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear) {
+  // Else autograd would not come by, and the weight would learn nothing.
+  ATTUNE_CHECK(x_RK.requires_grad() || !at::GradMode::is_enabled());
+  return Linear::apply(x_RK, &linear);
+}
+
+at::Tensor EmbeddingOp(const at::Tensor& table_VK, const at::Tensor& ids, TensorType precision) {
+  return Embedding::apply(table_VK, ids, precision);
 }
 
 at::Tensor RmsNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, double eps) {
   return RmsNormalise::apply(x_RK, weight_K, eps);
 }
 
-at::Tensor RopeOp(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  return Rope::apply(x, cos, sin);
+at::Tensor LayerNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, const at::Tensor& bias_K,
+                       double eps) {
+  return LayerNormalise::apply(x_RK, weight_K, bias_K, eps);
+}
+
+at::Tensor RopeOp(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                  int64_t head_dim) {
+  return Rotary::apply(x, cos, sin, head_dim);
 }
 
 at::Tensor AttentionOp(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                       const at::Tensor& offsets, const AttentionShape& shape) {
-  return Attention::apply(q, k, v, offsets, shape.heads, shape.kv_heads, shape.head_dim);
+                       const at::Tensor& offsets, const AttentionShape& shape, int64_t window) {
+  return Attention::apply(q, k, v, offsets, shape, window);
 }
 
-at::Tensor SiluMulOp(const at::Tensor& gate, const at::Tensor& up) {
-  return SiluMultiply::apply(gate, up);
+at::Tensor ActivateOp(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
+  return Activated::apply(activation, gate,
+                          up.defined() ? c10::optional<at::Tensor>(up) : c10::nullopt);
 }
 
-at::Tensor LogProbOp(const at::Tensor& hidden_TK, const at::Tensor& weight_VK,
-                     const PackedMatrix& packed, const at::Tensor& targets) {
-  return LogProb::apply(hidden_TK, weight_VK, &packed, targets);
+at::Tensor LogProbOp(const at::Tensor& hidden_TK, const LinearParameters& head, double softcap,
+                     const at::Tensor& targets) {
+  return LogProb::apply(hidden_TK, &head, softcap, targets);
 }
 
 }  // namespace attune

@@ -12,33 +12,57 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/kernels.h"
+#include "model/tensor_type.h"
 
 namespace attune {
 
-// x_RK W^T. `packed` is weight_NK packed and must live until the backward pass is done.
-at::Tensor LinearOp(const at::Tensor& x_RK, const at::Tensor& weight_NK,
-                    const PackedMatrix& packed);
+// A linear map x W^T + b. The tensors are views, for instance into one that holds several maps; the
+// weight's may have any strides. Backward passes add straight to the gradients, which saves a
+// temporary of their size.
+struct LinearParameters {
+  at::Tensor weight_NK;
+  at::Tensor weight_gradient_NK;
+  at::Tensor bias_N;  // undefined: none
+  at::Tensor bias_gradient_N;
+  PackedMatrix packed;  // what the forward pass multiplies with: the weight, perhaps as bf16
 
-at::Tensor RmsNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, double eps);
-
-// Rotates every head of x [R, heads * D] by the angle of its row; cos and sin are [R, D / 2].
-at::Tensor RopeOp(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin);
-
-struct AttentionShape {
-  int64_t heads;
-  int64_t kv_heads;
-  int64_t head_dim;
+  // To be called after weight_NK has changed. With kBf16 both passes compute with the weight
+  // rounded to that, and the gradient goes to the weight itself as though it had not been rounded.
+  void Pack(TensorType precision);
 };
+
+// `linear` must live until the backward pass is done; x_RK must require a gradient.
+at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear);
+
+// The rows `ids` of table_VK, a leaf whose gradient the backward pass adds to; with kBf16 rounded
+// to that.
+at::Tensor EmbeddingOp(const at::Tensor& table_VK, const at::Tensor& ids, TensorType precision);
+
+// Norms of every row.
+at::Tensor RmsNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, double eps);
+at::Tensor LayerNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, const at::Tensor& bias_K,
+                       double eps);
+
+// Rotates every head of x [R, heads * D] by the angles of its row; cos and sin are [R, half], and
+// values of a head from 2 * half on stay.
+at::Tensor RopeOp(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
+                  int64_t head_dim);
+
 // Causal attention within each sequence. q [R, heads * D]; k, v [R, kv_heads * D]; rows
-// [offsets[s], offsets[s + 1]) are sequence s (int64, one more than sequences).
+// [offsets[s], offsets[s + 1]) are sequence s (int64, one more than sequences). A row attends to
+// `window` rows, itself the last; 0: to all from the beginning of its sequence. The backward pass
+// holds scores of a few rows of one head at a time, for each thread.
 at::Tensor AttentionOp(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                       const at::Tensor& offsets, const AttentionShape& shape);
+                       const at::Tensor& offsets, const AttentionShape& shape, int64_t window);
 
-at::Tensor SiluMulOp(const at::Tensor& gate, const at::Tensor& up);
+// act(gate), times `up` where that is defined.
+at::Tensor ActivateOp(Activation activation, const at::Tensor& gate, const at::Tensor& up);
 
-// log softmax(hidden_TK W^T)[t, targets[t]], [T]. The logits exist for a few rows at a time only.
-at::Tensor LogProbOp(const at::Tensor& hidden_TK, const at::Tensor& weight_VK,
-                     const PackedMatrix& packed, const at::Tensor& targets);
+// log softmax(logits)[t, targets[t]], [T], where the logits are hidden_TK W^T or, with a softcap c
+// other than 0, c tanh of that / c. Logits exist for a few rows at a time only: 2^23 of them (32
+// MiB), or one row where the vocabulary is larger, and in the backward pass up to three times that.
+at::Tensor LogProbOp(const at::Tensor& hidden_TK, const LinearParameters& head, double softcap,
+                     const at::Tensor& targets);
 
 }  // namespace attune
 

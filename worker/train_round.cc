@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
+#include "model/tensor_type.h"
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
@@ -40,6 +41,10 @@ AdamWOptions OptionsOf(const v1::TrainingSpec& spec) {
           .weight_decay = spec.weight_decay(),
           .max_grad_norm = spec.max_grad_norm(),
           .zero_stage = spec.zero_stage()};
+}
+
+TensorType PrecisionOf(const v1::TrainingSpec& spec) {
+  return spec.precision() == v1::PRECISION_BF16 ? TensorType::kBf16 : TensorType::kF32;
 }
 
 std::vector<float> Padded(std::vector<float> weights, int ranks) {
@@ -78,7 +83,8 @@ class RoundTrainer {
         parameters_(Padded(std::move(weights), ranks.size())),
         pair_gradient_(parameters_.size()),
         gradients_(parameters_.size()),
-        model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(pair_gradient_)),
+        model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(pair_gradient_),
+               PrecisionOf(request.training())),
         optimizer_(WeightLayout(config), OptionsOf(request.training()), ranks) {}
 
   absl::Status RunEpoch(uint32_t epoch) {

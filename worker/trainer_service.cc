@@ -54,6 +54,11 @@ absl::StatusOr<InputPolicy> LoadInput(const v1::TrainRoundRequest& request) {
       source.checkpoint_path().empty() ? source.model_path() : source.checkpoint_path();
   InputPolicy input;
   ATTUNE_ASSIGN_OR_RETURN(input.config, LoadModelConfig(directory));
+  if (input.config.num_labels > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot train ", directory, ": it is a sequence classifier with ",
+                     input.config.num_labels, " labels, not a language model"));
+  }
   ATTUNE_ASSIGN_OR_RETURN(input.weights, LoadWeights(directory, input.config));
   const std::string digest = WeightsDigest(WeightLayout(input.config), input.weights);
   if (digest != source.version().digest()) {

@@ -230,13 +230,18 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
 
 TEST_F(JobSpecTest, WhatIsNotBuiltYetIsRefused) {
   EXPECT_THAT(ResolveWith([](v1::JobSpec& spec) {
-                spec.mutable_training()->set_precision(v1::PRECISION_BF16);
                 spec.mutable_training()->set_zero_stage(2);
                 spec.mutable_pipeline()->set_max_staleness(1);
               }),
               ElementsAre("training.zero_stage: is 2; not supported by this build; use 0 or 1",
-                          "training.precision: is bf16; not supported by this build; use fp32",
                           "pipeline.max_staleness: is 1; not supported by this build; use 0"));
+}
+
+TEST_F(JobSpecTest, WeightsMayBeRoundedToBf16) {
+  EXPECT_THAT(ResolveWith([](v1::JobSpec& spec) {
+                spec.mutable_training()->set_precision(v1::PRECISION_BF16);
+              }),
+              IsEmpty());
 }
 
 TEST_F(JobSpecTest, AnOracleHasTheFieldsOfItsKindOnly) {
