@@ -18,7 +18,8 @@ namespace {
 constexpr std::pair<const char*, const char*> kModelCommands[] = {
     {"generate", "Sample from a model; no server (see attune generate --help)"},
     {"tokenize", "Text to token ids and back; no server"},
-    {"logprobs", "Log-probabilities of given completions; no server"}};
+    {"logprobs", "Log-probabilities of given completions; no server"},
+    {"inspect", "What a model is, needs and lacks to be used; no server"}};
 
 }  // namespace
 

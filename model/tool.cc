@@ -16,8 +16,11 @@
 #include "common/files.h"
 #include "common/rng.h"
 #include "common/status_macros.h"
+#include "model/chat_template.h"
 #include "model/generator.h"
 #include "model/policy.h"
+#include "model/scorer.h"
+#include "model/stream_decoder.h"
 #include "model/tokenizer.h"
 #include "nlohmann/json.hpp"
 
@@ -73,9 +76,35 @@ absl::StatusOr<std::vector<int32_t>> IdsField(const Json& object, const char* na
   return absl::InvalidArgumentError(absl::StrCat("it has no \"", name, "\" that lists token ids"));
 }
 
+// A text to tokenise.
+struct Text {
+  std::string text;
+  bool add_special_tokens;  // no: a chat template has written them
+};
+
+// Of the model; that it has none matters only where there are messages.
+using Chat = absl::StatusOr<std::unique_ptr<const ChatTemplate>>;
+
+// The field `name` or, where the line has "messages" instead, what the chat template makes of them.
+absl::StatusOr<Text> TextOrMessages(const Json& object, const char* name, const Chat& chat) {
+  const auto messages = object.find("messages");
+  if (messages == object.end() || object.contains(name)) {
+    ATTUNE_ASSIGN_OR_RETURN(std::string text, TextField(object, name));
+    return Text{std::move(text), true};
+  }
+  ATTUNE_RETURN_IF_ERROR(chat.status());
+  ATTUNE_ASSIGN_OR_RETURN(std::string text,
+                          (*chat)->Render(messages->dump(), /*add_generation_prompt=*/true));
+  return Text{std::move(text), false};
+}
+
 struct Model {
   std::shared_ptr<const Policy> policy;
   std::unique_ptr<const Tokenizer> tokenizer;
+
+  std::vector<int32_t> Encode(const Text& text) const {
+    return tokenizer->Encode(text.text, text.add_special_tokens);
+  }
 };
 
 absl::StatusOr<Model> LoadModel(const std::string& directory) {
@@ -85,17 +114,18 @@ absl::StatusOr<Model> LoadModel(const std::string& directory) {
   return model;
 }
 
-absl::StatusOr<std::vector<std::string>> ReadPrompts(const GenerateCommand& command) {
-  std::vector<std::string> prompts;
+absl::StatusOr<std::vector<Text>> ReadPrompts(const GenerateCommand& command) {
+  std::vector<Text> prompts;
   if (command.prompts_file.empty()) {
-    prompts.push_back(command.prompt);
+    prompts.push_back({command.prompt, true});
     return prompts;
   }
   ATTUNE_ASSIGN_OR_RETURN(std::string bytes, ReadFile(command.prompts_file));
+  const Chat chat = ChatTemplate::Load(command.model);
   std::istringstream lines(std::move(bytes));
   ATTUNE_RETURN_IF_ERROR(
       ForEachLine(lines, command.prompts_file, [&](const Json& object) -> absl::Status {
-        ATTUNE_ASSIGN_OR_RETURN(prompts.emplace_back(), TextField(object, "prompt"));
+        ATTUNE_ASSIGN_OR_RETURN(prompts.emplace_back(), TextOrMessages(object, "prompt", chat));
         return absl::OkStatus();
       }));
   return prompts;
@@ -133,14 +163,24 @@ absl::StatusOr<Responses> GenerateAll(const Policy& policy,
   return all;
 }
 
-void WriteText(const Model& model, const std::vector<int32_t>& prompt_ids,
-               const std::vector<Generation>& generations, std::ostream& out) {
-  for (size_t i = 0; i < generations.size(); ++i) {
-    std::vector<int32_t> ids = prompt_ids;
-    ids.insert(ids.end(), generations[i].token_ids.begin(), generations[i].token_ids.end());
+// Prompt and responses as text, while it is drawn.
+absl::Status WriteText(const Model& model, const GenerationRequest& request,
+                       const SamplingOptions& options, std::ostream& out) {
+  const std::vector<int32_t>& eos = model.policy->config().eos_token_ids;
+  for (size_t i = 0; i < request.sample_keys.size(); ++i) {
     if (i > 0) out << "\n";
-    out << model.tokenizer->Decode(ids, /*skip_special_tokens=*/true) << "\n";
+    out << model.tokenizer->Decode(request.prompt_ids, /*skip_special_tokens=*/true);
+    StreamDecoder text(model.tokenizer.get(), request.prompt_ids);
+    const auto write = [&](int32_t token) {
+      if (std::find(eos.begin(), eos.end(), token) == eos.end()) out << text.Push(token);
+      out.flush();
+    };
+    ATTUNE_RETURN_IF_ERROR(
+        GenerateOne(*model.policy, request.prompt_ids, request.sample_keys[i], options, write)
+            .status());
+    out << text.Finish() << "\n";
   }
+  return CheckWritten(out);
 }
 
 void WriteJson(const Model& model, const std::string& prompt,
@@ -158,44 +198,44 @@ void WriteJson(const Model& model, const std::string& prompt,
   }
 }
 
-absl::StatusOr<std::vector<float>> LogprobsOfLine(const Model& model, const Json& line) {
+absl::StatusOr<std::vector<float>> LogprobsOfLine(const Model& model, const Chat& chat,
+                                                  const Json& line) {
   if (line.contains("prompt_ids") || line.contains("completion_ids")) {
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, IdsField(line, "prompt_ids"));
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> completion,
                             IdsField(line, "completion_ids"));
     return CompletionLogProbs(*model.policy, prompt, completion);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::string prompt, TextField(line, "prompt"));
+  ATTUNE_ASSIGN_OR_RETURN(const Text prompt, TextOrMessages(line, "prompt", chat));
   ATTUNE_ASSIGN_OR_RETURN(const std::string completion, TextField(line, "completion"));
-  const std::vector<int32_t> prompt_ids = model.tokenizer->Encode(prompt, true);
-  return CompletionLogProbs(*model.policy, prompt_ids,
-                            EncodeCompletion(*model.tokenizer, prompt, prompt_ids, completion));
+  const std::vector<int32_t> prompt_ids = model.Encode(prompt);
+  return CompletionLogProbs(
+      *model.policy, prompt_ids,
+      EncodeCompletion(*model.tokenizer, prompt.text, prompt_ids, completion));
 }
 
 }  // namespace
 
 absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(command.sampling));
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> prompts, ReadPrompts(command));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<Text> prompts, ReadPrompts(command));
   ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(command.model));
   std::vector<GenerationRequest> requests(prompts.size());
   for (uint64_t i = 0; i < prompts.size(); ++i) {
-    requests[i].prompt_ids = model.tokenizer->Encode(prompts[i], /*add_special_tokens=*/true);
+    requests[i].prompt_ids = model.Encode(prompts[i]);
     const absl::Status status = CheckPrompt(*model.policy, requests[i].prompt_ids);
     if (!status.ok()) return Annotate(status, absl::StrCat("cannot answer prompt ", i + 1));
     for (uint64_t sample = 0; sample < static_cast<uint64_t>(command.num_generations); ++sample) {
       requests[i].sample_keys.push_back(CounterRng({command.seed, i, sample}).key());
     }
   }
+  if (command.prompts_file.empty() && !command.json) {
+    return WriteText(model, requests[0], command.sampling, out);
+  }
   ATTUNE_ASSIGN_OR_RETURN(const Responses responses,
                           GenerateAll(*model.policy, requests, command.sampling));
-  const bool text = command.prompts_file.empty() && !command.json;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (text) {
-      WriteText(model, requests[i].prompt_ids, responses[i], out);
-    } else {
-      WriteJson(model, prompts[i], requests[i].prompt_ids, responses[i], out);
-    }
+    WriteJson(model, prompts[i].text, requests[i].prompt_ids, responses[i], out);
   }
   return CheckWritten(out);
 }
@@ -203,9 +243,11 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
 absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std::istream& in,
                          std::ostream& out) {
   ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(model));
+  const Chat chat = ChatTemplate::Load(model);
   return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string text, TextField(line, "text"));
-    const std::vector<int32_t> ids = tokenizer->Encode(text, add_special_tokens);
+    ATTUNE_ASSIGN_OR_RETURN(const Text text, TextOrMessages(line, "text", chat));
+    const std::vector<int32_t> ids =
+        tokenizer->Encode(text.text, add_special_tokens && text.add_special_tokens);
     WriteLine({{"ids", ids}, {"decoded", tokenizer->Decode(ids, /*skip_special_tokens=*/true)}},
               out);
     return CheckWritten(out);
@@ -214,8 +256,9 @@ absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std:
 
 absl::Status RunLogprobs(const std::string& directory, std::istream& in, std::ostream& out) {
   ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(directory));
+  const Chat chat = ChatTemplate::Load(directory);
   return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps, LogprobsOfLine(model, line));
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps, LogprobsOfLine(model, chat, line));
     WriteLine({{"logps", logps}, {"sum", std::accumulate(logps.begin(), logps.end(), 0.0)}}, out);
     return CheckWritten(out);
   });

@@ -1,10 +1,11 @@
-// attune-model: generate, tokenize and logprobs on a model directory, without a server.
+// attune-model: generate, tokenize, logprobs and inspect on a model directory, without a server.
 #include <iostream>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "common/process.h"
+#include "model/inspect.h"
 #include "model/tool.h"
 
 namespace {
@@ -17,7 +18,8 @@ void AddGenerate(CLI::App* app, attune::GenerateCommand* command) {
   sub->add_option("--model", command->model, "Hugging Face model directory")->required();
   auto* input = sub->add_option_group("input");
   input->add_option("--prompt", command->prompt, "The text to continue");
-  input->add_option("--prompts", command->prompts_file, "File of JSON lines {\"prompt\": ...}");
+  input->add_option("--prompts", command->prompts_file,
+                    "File of JSON lines {\"prompt\": ...} or {\"messages\": ...}");
   input->require_option(1);
   attune::SamplingOptions* sampling = &command->sampling;
   sub->add_option("--max-new-tokens", sampling->max_new_tokens, "Longest response, tokens")
@@ -64,6 +66,11 @@ int main(int argc, char** argv) {
                          "\"completion_ids\"} to {\"logps\", \"sum\"}, standard input to output");
   logprobs->add_option("--model", model, "Hugging Face model directory")->required();
   logprobs->add_flag("--json", json, "JSON lines, as always");
+  bool inspect_json = false;
+  CLI::App* inspect = app.add_subcommand(
+      "inspect", "What a model is, the memory it needs, and what keeps it from being used");
+  inspect->add_option("--model", model, "Hugging Face model directory")->required();
+  inspect->add_flag("--json", inspect_json, "One JSON object instead of text");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -71,5 +78,6 @@ int main(int argc, char** argv) {
   }
   if (*tokenize) return Report(attune::RunTokenize(model, !no_special_tokens, std::cin, std::cout));
   if (*logprobs) return Report(attune::RunLogprobs(model, std::cin, std::cout));
+  if (*inspect) return Report(attune::RunInspect(model, inspect_json, std::cout));
   return Report(attune::RunGenerate(generate, std::cout));
 }
