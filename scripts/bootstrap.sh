@@ -2,7 +2,7 @@
 # Installs the Debian 12 packages that Attune is built with, if any is missing, and makes sure that
 # the OpenMP build of OpenBLAS is the BLAS in use. Changes nothing when all is there.
 #
-#   scripts/bootstrap.sh [--with-clang]     --with-clang: clang, clang-tidy and clang-format too
+#   scripts/bootstrap.sh [--with-clang]     --with-clang: clang, its tools and libFuzzer too
 set -euo pipefail
 
 packages=(
@@ -17,7 +17,7 @@ packages=(
 
 for argument in "$@"; do
   case "$argument" in
-    --with-clang) packages+=(clang clang-tidy clang-format) ;;
+    --with-clang) packages+=(clang clang-tidy clang-format libclang-rt-14-dev) ;;
     -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bootstrap: unknown argument $argument; see --help" >&2; exit 2 ;;
   esac

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, and runs every test: unit, integration, the README's commands
-# and the checks of the repository itself. What passes here is fit to be merged.
+# Installs what is missing, builds, and runs every test: unit, integration, the README's commands,
+# the checks of the repository itself and, with the preset release, ten seconds of fuzzing. What
+# passes here is fit to be merged.
 #
 #   scripts/test.sh [--preset NAME]         NAME: release (default), dev, asan, tsan or clang
 set -euo pipefail
@@ -10,13 +11,13 @@ preset=release
 while [ $# -gt 0 ]; do
   case "$1" in
     --preset) preset=${2:?"test: --preset needs a name"}; shift 2 ;;
-    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test: unknown argument $1; see --help" >&2; exit 2 ;;
   esac
 done
 
 bootstrap_options=()
-[ "$preset" != clang ] || bootstrap_options=(--with-clang)
+case "$preset" in release | clang) bootstrap_options=(--with-clang) ;; esac
 scripts/bootstrap.sh "${bootstrap_options[@]}"
 
 # Checkouts in different directories share the compiler cache.
@@ -29,4 +30,5 @@ status=0
 ctest --preset "$preset" 2>&1 | tee "$log" || status=$?
 echo
 grep -E '^[0-9]+% tests passed' "$log" || echo "test: ctest did not finish"
+[ "$preset" != release ] || scripts/fuzz.sh --seconds 10 || status=1
 exit "$status"
