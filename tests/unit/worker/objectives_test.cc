@@ -79,15 +79,16 @@ TEST(ObjectivesTest, SigmoidIsThePublishedDpo) {
 }
 
 TEST(ObjectivesTest, SigmoidIsTrlsSigmoidWithLabelSmoothing) {
-  for (const json& test_case : Cases("trl_v0_24_dpo_loss", 3)) {
+  for (const json& test_case : Cases("trl_v0_24_dpo_loss", 21)) {
     const json& hparams = test_case["hparams"];
+    if (hparams["loss_type"] != "sigmoid" || hparams.contains("f_divergence_type")) continue;
     ExpectLossesAndGradients({LossKind::kSigmoid, hparams["beta"], hparams["label_smoothing"]},
                              InputsOf(test_case), test_case["outputs"]);
   }
 }
 
 TEST(ObjectivesTest, DnoRegressesToTheSigmoidOfTheWinRateGap) {
-  for (const json& test_case : Cases("dno_soft_regression", 2)) {
+  for (const json& test_case : Cases("derived/dno_soft_regression", 2)) {
     PairLogProbs logps = InputsOf(test_case);
     logps.target = at::sigmoid(Doubles(test_case["extra_inputs"]["r1"]) -
                                Doubles(test_case["extra_inputs"]["r2"]));

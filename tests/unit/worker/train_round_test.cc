@@ -1,10 +1,15 @@
 #include "worker/train_round.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "model/policy.h"
+#include "model/scorer.h"
+#include "model/tensor_type.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/worker/reference_data.h"
 
@@ -172,6 +177,44 @@ TEST(TrainRoundTest, ReportsEpochsTokensAndTheGapToTheRolloutLogProbabilities) {
   }
   EXPECT_EQ(outcome.steps[1].values().at("num_tokens"), tokens);
   EXPECT_EQ(outcome.steps[5].values().at("num_tokens"), 3 * tokens);
+}
+
+std::vector<int32_t> Ids(const google::protobuf::RepeatedField<uint32_t>& ids) {
+  return {ids.begin(), ids.end()};
+}
+
+// The sum that the coordinator takes of what `policy` recorded.
+double SumOfLogProbs(const Policy& policy, const v1::TrainingPair& pair,
+                     const google::protobuf::RepeatedField<uint32_t>& completion) {
+  const std::vector<float> logps =
+      CompletionLogProbs(policy, Ids(pair.prompt_token_ids()), Ids(completion)).value();
+  return std::accumulate(logps.begin(), logps.end(), 0.0);
+}
+
+TEST(TrainRoundTest, InBf16TrainsFullWeightsOnWhatASamplerInBf16Computes) {
+  const auto policy = Policy::Create(TestConfig(), TestWeights(), TensorType::kBf16).value();
+  std::vector<v1::TrainingPair> pairs = ReferencePairs();
+  for (v1::TrainingPair& pair : pairs) {
+    pair.set_chosen_rollout_logp(SumOfLogProbs(*policy, pair, pair.chosen_token_ids()));
+    pair.set_rejected_rollout_logp(SumOfLogProbs(*policy, pair, pair.rejected_token_ids()));
+    pair.set_chosen_reference_logp(pair.chosen_rollout_logp());
+    pair.set_rejected_reference_logp(pair.rejected_rollout_logp());
+  }
+  v1::TrainRoundRequest request = SixUpdates();
+  const auto gap = [](const Outcome& outcome) {
+    return outcome.steps[0].values().at("sampling/sampling_logp_difference/max");
+  };
+  ASSERT_OK_AND_ASSIGN(const Outcome exact, RunRound(request, pairs, 1));
+  EXPECT_GT(gap(exact), 1e-3);
+  request.mutable_training()->set_precision(v1::PRECISION_BF16);
+  ASSERT_OK_AND_ASSIGN(const Outcome rounded, RunRound(request, pairs, 1));
+  EXPECT_EQ(gap(rounded), 0);
+  EXPECT_LT(rounded.steps[4].values().at("loss"), rounded.steps[0].values().at("loss"));
+  const auto fits_bf16 = [](float weight) { return FloatOfBf16(Bf16OfFloat(weight)) == weight; };
+  EXPECT_LT(std::count_if(rounded.weights.begin(), rounded.weights.end(), fits_bf16),
+            static_cast<int64_t>(rounded.weights.size() / 100));
+  ASSERT_OK_AND_ASSIGN(const Outcome of_two_ranks, RunRound(request, pairs, 2));
+  EXPECT_EQ(of_two_ranks.weights, rounded.weights);
 }
 
 TEST(TrainRoundTest, ALossThatIsNotFiniteFailsAllRanksAndNamesTheUpdate) {

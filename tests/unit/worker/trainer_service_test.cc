@@ -13,6 +13,8 @@
 #include "rpc/channel.h"
 #include "rpc/grpc_status.h"
 #include "rpc/server.h"
+#include "tests/reference/model_factory.h"
+#include "tests/reference/model_variants.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/worker/fake_pair_service.h"
 #include "tests/unit/worker/reference_data.h"
@@ -195,6 +197,18 @@ TEST_F(TrainerServiceTest, RefusesWeightsThatAreNotTheInputPolicy) {
                 Contains(Field(&Answer::status,
                                StatusIs(absl::StatusCode::kDataLoss, "has another"))));
     EXPECT_FALSE(DirectoryExists(request.output_path()));
+  });
+}
+
+TEST_F(TrainerServiceTest, RefusesASequenceClassifier) {
+  const std::string classifier = JoinPath(directory_, "classifier");
+  ASSERT_OK(CreateDirectories(classifier));
+  WriteVariant(ClassifierVariants().front(), classifier);
+  WithRanks(1, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_input()->set_model_path(classifier);
+    EXPECT_THAT(Call(addresses[0], request).status,
+                StatusIs(absl::StatusCode::kInvalidArgument, "classifier with 1 labels"));
   });
 }
 

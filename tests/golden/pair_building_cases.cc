@@ -1,0 +1,126 @@
+#include "tests/golden/pair_building_cases.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/status_macros.h"
+#include "coordinator/pairing.h"
+
+namespace attune {
+namespace {
+
+using nlohmann::json;
+
+// A round of scored responses.
+class Round {
+ public:
+  explicit Round(v1::PairingStrategy strategy) {
+    spec_.mutable_pairing()->set_strategy(strategy);
+    spec_.mutable_pairing()->set_min_margin(0);
+    spec_.mutable_pairing()->set_max_pairs_per_prompt(4096);
+    spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+  }
+
+  void AddPrompt(const std::string& text) {
+    const auto index = static_cast<uint32_t>(prompts_.size());
+    prompts_.emplace_back().set_index(index);
+    prompts_.back().set_text(text);
+    judgments_.emplace_back().set_prompt_index(index);
+  }
+
+  // To the prompt added last. Bytes are its tokens.
+  void AddResponse(const std::string& text, double score) {
+    v1::Judgment& judgment = judgments_.back();
+    v1::Response& response = responses_.emplace_back();
+    response.set_prompt_index(judgment.prompt_index());
+    response.set_sample(static_cast<uint32_t>(judgment.scores_size()));
+    response.set_text(text);
+    for (const unsigned char byte : text) response.add_token_ids(byte);
+    judgment.add_scores(score);
+  }
+
+  std::vector<v1::Pair> Build() const {
+    return BuildPairs({.job = "jobs/golden",
+                       .round = 1,
+                       .seed = 0,
+                       .spec = &spec_,
+                       .prompts = prompts_,
+                       .responses = responses_,
+                       .judgments = judgments_})
+        .pairs;
+  }
+
+ private:
+  v1::JobSpec spec_;
+  std::vector<v1::Prompt> prompts_;
+  std::vector<v1::Response> responses_;
+  std::vector<v1::Judgment> judgments_;
+};
+
+absl::StatusOr<v1::PairingStrategy> RlhflowStrategy(const GoldenCase& golden) {
+  const std::string type = TextOr(golden.hparams, "choose_type", "");
+  if (type == "random") return v1::PAIRING_STRATEGY_ONLINE;  // the first two, in fact
+  if (type == "max_min") return v1::PAIRING_STRATEGY_BEST_WORST;
+  return NoMapping(golden, "choose_type");
+}
+
+}  // namespace
+
+absl::StatusOr<json> PairsRlhflow(const GoldenCase& golden) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::PairingStrategy strategy, RlhflowStrategy(golden));
+  Round round(strategy);
+  for (const json& row : golden.inputs.at("rows")) {
+    round.AddPrompt(row.at("prompt").get<std::string>());
+    for (size_t i = 0; i < row.at("responses").size(); ++i) {
+      round.AddResponse(row.at("responses").at(i).get<std::string>(),
+                        row.at("rewards").at(i).get<double>());
+    }
+  }
+  const double scale = NumberOr(golden.hparams, "margin_scale", 1);
+  json ours = {{"prompt", json::array()},
+               {"chosen", json::array()},
+               {"rejected", json::array()},
+               {"margin", json::array()}};
+  for (const v1::Pair& pair : round.Build()) {
+    ours["prompt"].push_back(pair.prompt());
+    ours["chosen"].push_back(pair.chosen().text());
+    ours["rejected"].push_back(pair.rejected().text());
+    ours["margin"].push_back(scale * (pair.chosen_score() - pair.rejected_score()));
+  }
+  return ours;
+}
+
+absl::StatusOr<json> PairsOpenRlhf(const GoldenCase& golden) {
+  // Prompts come in the order of their first response.
+  std::vector<std::string> prompts;
+  std::map<std::string, std::vector<json>> by_prompt;
+  for (const json& response : golden.inputs.at("objs")) {
+    const std::string prompt = response.at("input").get<std::string>();
+    if (by_prompt[prompt].empty()) prompts.push_back(prompt);
+    by_prompt[prompt].push_back(response);
+  }
+  Round round(v1::PAIRING_STRATEGY_BEST_WORST);
+  for (const std::string& prompt : prompts) {
+    round.AddPrompt(prompt);
+    for (const json& response : by_prompt[prompt]) {
+      round.AddResponse(response.at("output").get<std::string>(),
+                        response.at("reward").get<double>());
+    }
+  }
+  json pairs = json::array();
+  for (const v1::Pair& pair : round.Build()) {
+    pairs.push_back({{"prompt", pair.prompt()},
+                     {"chosen", pair.chosen().text()},
+                     {"chosen_reward", pair.chosen_score()},
+                     {"rejected", pair.rejected().text()},
+                     {"rejected_reward", pair.rejected_score()}});
+  }
+  return json{{"pairs", pairs}};
+}
+
+absl::StatusOr<json> DnoPairs(const GoldenCase&) {
+  return absl::UnimplementedError("pairing has no least score of the chosen response yet");
+}
+
+}  // namespace attune

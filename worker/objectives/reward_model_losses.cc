@@ -1,0 +1,14 @@
+#include "worker/objectives/reward_model_losses.h"
+
+#include <ATen/ATen.h>
+
+namespace attune {
+
+at::Tensor RewardModelLoss(const at::Tensor& chosen, const at::Tensor& rejected,
+                           const at::Tensor& margins, double center) {
+  const at::Tensor gap = chosen - rejected;
+  return -at::log_sigmoid(margins.defined() ? gap - margins : gap) +
+         center * at::square(chosen + rejected);
+}
+
+}  // namespace attune
