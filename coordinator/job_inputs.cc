@@ -32,7 +32,8 @@ void CheckModel(const std::string& path, Violations* violations) {
   need({"model.safetensors", "model.safetensors.index.json"});
   need({"tokenizer.json"});
   if (!missing.empty()) {
-    add(absl::StrCat("is ", path, "; it has no ", absl::StrJoin(missing, ", no ")));
+    add(absl::StrCat("is ", path, "; it has no ", absl::StrJoin(missing, ", no "),
+                     "; attune inspect --model ", path, " tells what to do"));
   }
 }
 

@@ -198,20 +198,23 @@ void WriteJson(const Model& model, const std::string& prompt,
   }
 }
 
-absl::StatusOr<std::vector<float>> LogprobsOfLine(const Model& model, const Chat& chat,
-                                                  const Json& line) {
+// `tokenizer` may be an error: lines of token ids do without.
+absl::StatusOr<std::vector<float>> LogprobsOfLine(
+    const Policy& policy, const absl::StatusOr<std::unique_ptr<const Tokenizer>>& tokenizer,
+    const Chat& chat, const Json& line) {
   if (line.contains("prompt_ids") || line.contains("completion_ids")) {
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> prompt, IdsField(line, "prompt_ids"));
     ATTUNE_ASSIGN_OR_RETURN(const std::vector<int32_t> completion,
                             IdsField(line, "completion_ids"));
-    return CompletionLogProbs(*model.policy, prompt, completion);
+    return CompletionLogProbs(policy, prompt, completion);
   }
+  ATTUNE_RETURN_IF_ERROR(tokenizer.status());
   ATTUNE_ASSIGN_OR_RETURN(const Text prompt, TextOrMessages(line, "prompt", chat));
   ATTUNE_ASSIGN_OR_RETURN(const std::string completion, TextField(line, "completion"));
-  const std::vector<int32_t> prompt_ids = model.Encode(prompt);
-  return CompletionLogProbs(
-      *model.policy, prompt_ids,
-      EncodeCompletion(*model.tokenizer, prompt.text, prompt_ids, completion));
+  const std::vector<int32_t> prompt_ids =
+      (*tokenizer)->Encode(prompt.text, prompt.add_special_tokens);
+  return CompletionLogProbs(policy, prompt_ids,
+                            EncodeCompletion(**tokenizer, prompt.text, prompt_ids, completion));
 }
 
 }  // namespace
@@ -255,10 +258,12 @@ absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std:
 }
 
 absl::Status RunLogprobs(const std::string& directory, std::istream& in, std::ostream& out) {
-  ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(directory));
+  ATTUNE_ASSIGN_OR_RETURN(const std::shared_ptr<const Policy> policy, Policy::Load(directory));
+  const auto tokenizer = Tokenizer::Load(directory);
   const Chat chat = ChatTemplate::Load(directory);
   return ForEachLine(in, "the input", [&](const Json& line) -> absl::Status {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps, LogprobsOfLine(model, chat, line));
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
+                            LogprobsOfLine(*policy, tokenizer, chat, line));
     WriteLine({{"logps", logps}, {"sum", std::accumulate(logps.begin(), logps.end(), 0.0)}}, out);
     return CheckWritten(out);
   });

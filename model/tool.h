@@ -39,6 +39,7 @@ absl::Status RunTokenize(const std::string& model, bool add_special_tokens, std:
                          std::ostream& out);
 
 // {"prompt", "completion"} or {"prompt_ids", "completion_ids"} -> {"logps", "sum"}, line by line.
+// Lines of ids need no tokenizer.
 absl::Status RunLogprobs(const std::string& model, std::istream& in, std::ostream& out);
 
 }  // namespace attune

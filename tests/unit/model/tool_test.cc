@@ -113,6 +113,18 @@ TEST_F(ToolTest, TokenizesTheReferencePrompts) {
   }
 }
 
+TEST_F(ToolTest, ScoresIdsOfAModelWithoutATokenizer) {
+  const std::string model = std::string(ATTUNE_SOURCE_DIR) + "/tests/data/nanogpt-sort-gpt2";
+  std::istringstream ids(R"({"prompt_ids": [0, 0, 2, 1, 0, 1], "completion_ids": [0, 0, 0]})");
+  ASSERT_OK(RunLogprobs(model, ids, out_));
+  const json line = json::parse(out_.str());
+  ASSERT_EQ(3u, line["logps"].size());
+  EXPECT_GT(line["sum"].get<double>(), -0.1);  // it sorts
+  std::istringstream text(R"({"prompt": "0", "completion": "1"})");
+  EXPECT_THAT(RunLogprobs(model, text, out_),
+              StatusIs(absl::StatusCode::kNotFound, "tokenizer.json"));
+}
+
 TEST_F(ToolTest, ScoresTextAfterAnEmptyPrompt) {
   std::istringstream in("{\"prompt\": \"\", \"completion\": \"Once upon a time\"}");
   ASSERT_OK(RunLogprobs(kModel, in, out_));
