@@ -17,7 +17,7 @@
 #include "bench/measure.h"
 #include "common/files.h"
 #include "common/status_macros.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {

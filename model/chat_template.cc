@@ -3,11 +3,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
 #include "common/status_macros.h"
-#include "model/jinja_eval.h"
-#include "model/jinja_json.h"
-#include "model/jinja_parser.h"
-#include "model/tokenizer_json.h"
-#include "model/utf8.h"
+#include "model/jinja/eval.h"
+#include "model/jinja/json.h"
+#include "model/jinja/parser.h"
+#include "model/tokenizer/tokenizer_json.h"
+#include "model/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {

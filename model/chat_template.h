@@ -17,8 +17,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "model/jinja_ast.h"
-#include "model/jinja_value.h"
+#include "model/jinja/ast.h"
+#include "model/jinja/value.h"
 
 namespace attune {
 

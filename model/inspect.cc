@@ -17,7 +17,7 @@
 #include "model/model_config.h"
 #include "model/rope_config.h"
 #include "model/safetensors.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 #include "model/weight_files.h"
 
 namespace attune {

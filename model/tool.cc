@@ -20,8 +20,8 @@
 #include "model/generator.h"
 #include "model/policy.h"
 #include "model/scorer.h"
-#include "model/stream_decoder.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/stream_decoder.h"
+#include "model/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {

@@ -12,7 +12,7 @@
 #include "attune/v1/rollout.pb.h"
 #include "model/chat_template.h"
 #include "model/policy.h"
-#include "model/tokenizer.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace attune {
 

@@ -4,7 +4,7 @@
 
 #include "common/check.h"
 #include "model/chat_template.h"
-#include "model/utf8.h"
+#include "model/tokenizer/utf8.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace attune {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "common/check.h"
-#include "model/tokenizer.h"
-#include "model/utf8.h"
+#include "model/tokenizer/tokenizer.h"
+#include "model/tokenizer/utf8.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace attune {
