@@ -116,6 +116,7 @@ std::string Bar(double fraction) {
 
 std::string FormatPairCounts(const v1::PairCounts& counts) {
   const std::pair<uint32_t, const char*> reasons[] = {{counts.tie(), "tie"},
+                                                      {counts.low_score(), "low score"},
                                                       {counts.low_margin(), "low margin"},
                                                       {counts.duplicate(), "duplicate"},
                                                       {counts.over_limit(), "over limit"},

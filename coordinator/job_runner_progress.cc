@@ -42,6 +42,7 @@ void JobRunner::CountPhase(const Context& context, const v1::RoundRecord& record
     case v1::ROUND_PHASE_PAIRED:
       pairs("kept", record.pairs().kept());
       pairs("tie", record.pairs().tie());
+      pairs("low_score", record.pairs().low_score());
       pairs("low_margin", record.pairs().low_margin());
       pairs("duplicate", record.pairs().duplicate());
       pairs("over_limit", record.pairs().over_limit());

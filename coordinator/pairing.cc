@@ -21,12 +21,13 @@ struct Candidates {
   absl::Span<const v1::Response> responses;
   const v1::Judgment* judgment;
   std::vector<double> win_rates;
+  std::vector<double> penalized;  // scores less the length penalty
 
   size_t size() const { return responses.size(); }
   double score(size_t position) const { return judgment->scores(static_cast<int>(position)); }
 };
 
-// Two candidates that a strategy proposes: the first is preferred unless the scores are equal.
+// Two candidates that a strategy proposes. Of equal scores chosen is the first response.
 struct Proposal {
   size_t chosen;
   size_t rejected;
@@ -48,27 +49,49 @@ std::vector<double> WinRates(const v1::Judgment& judgment) {
   return rates;
 }
 
+// Characters, not bytes, of UTF-8.
+size_t Characters(const std::string& text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+std::vector<double> Penalized(absl::Span<const v1::Response> responses,
+                              const v1::Judgment& judgment, double length_penalty) {
+  std::vector<double> scores(judgment.scores().begin(), judgment.scores().end());
+  if (length_penalty == 0) return scores;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    scores[i] -= length_penalty * static_cast<double>(Characters(responses[i].text()));
+  }
+  return scores;
+}
+
 // The higher score is chosen; of equal scores the first is named first.
 Proposal InOrder(const Candidates& candidates, size_t a, size_t b) {
   if (a > b) std::swap(a, b);
   return candidates.score(b) > candidates.score(a) ? Proposal{b, a} : Proposal{a, b};
 }
 
-// The first with the highest value against the first with the lowest. All equal: the first two,
-// which are a tie.
-template <typename Value>
-Proposal Extremes(const Candidates& candidates, Value value) {
-  size_t best = 0;
-  size_t worst = 0;
-  for (size_t i = 1; i < candidates.size(); ++i) {
-    if (value(i) > value(best)) best = i;
-    if (value(i) < value(worst)) worst = i;
-  }
-  return best == worst ? Proposal{0, 1} : Proposal{best, worst};
+// The first with the highest value against the first with the lowest, in the order of their scores.
+// All equal: the first two.
+Proposal Extremes(const Candidates& candidates, const std::vector<double>& values) {
+  const auto best = std::max_element(values.begin(), values.end()) - values.begin();
+  const auto worst = std::min_element(values.begin(), values.end()) - values.begin();
+  return best == worst ? InOrder(candidates, 0, 1) : InOrder(candidates, best, worst);
 }
 
-Proposal BestAgainstWorst(const Candidates& candidates) {
-  return Extremes(candidates, [&](size_t i) { return candidates.score(i); });
+// The first of the highest penalized score.
+size_t Best(const Candidates& candidates) {
+  const std::vector<double>& scores = candidates.penalized;
+  return std::max_element(scores.begin(), scores.end()) - scores.begin();
+}
+
+// Of the others; the last of equal ones, as RLHFlow's sorting has it.
+size_t SecondBest(const Candidates& candidates, size_t best) {
+  size_t second = best == 0 ? 1 : 0;
+  for (size_t i = second + 1; i < candidates.size(); ++i) {
+    if (i != best && candidates.penalized[i] >= candidates.penalized[second]) second = i;
+  }
+  return second;
 }
 
 std::vector<Proposal> AllPairs(const Candidates& candidates) {
@@ -89,18 +112,21 @@ size_t RandomOther(const CounterRng& rng, uint64_t counter, size_t candidates, s
 
 std::vector<Proposal> Propose(v1::PairingStrategy strategy, const Candidates& candidates,
                               const CounterRng& rng) {
+  const size_t best = Best(candidates);
   switch (strategy) {
     case v1::PAIRING_STRATEGY_BEST_WORST:
-      return {BestAgainstWorst(candidates)};
+      return {Extremes(candidates, candidates.penalized)};
     case v1::PAIRING_STRATEGY_WIN_RATE:
-      return {Extremes(candidates, [&](size_t i) { return candidates.win_rates[i]; })};
+      return {Extremes(candidates, candidates.win_rates)};
     case v1::PAIRING_STRATEGY_LARGE_MARGIN:
     case v1::PAIRING_STRATEGY_ALL_PAIRS:
       return AllPairs(candidates);
-    case v1::PAIRING_STRATEGY_MAX_RANDOM: {
-      const size_t best = BestAgainstWorst(candidates).chosen;
+    case v1::PAIRING_STRATEGY_MAX_MAX:
+      return {InOrder(candidates, best, SecondBest(candidates, best))};
+    case v1::PAIRING_STRATEGY_BEST_FIRST:
+      return {InOrder(candidates, best, best == 0 ? 1 : 0)};
+    case v1::PAIRING_STRATEGY_MAX_RANDOM:
       return {InOrder(candidates, best, RandomOther(rng, 0, candidates.size(), best))};
-    }
     case v1::PAIRING_STRATEGY_RANDOM: {
       const size_t one = rng.Below(0, candidates.size());
       return {InOrder(candidates, one, RandomOther(rng, 1, candidates.size(), one))};
@@ -122,18 +148,26 @@ bool SameTokens(const v1::Response& a, const v1::Response& b) {
                     b.token_ids().end());
 }
 
-enum class Verdict { kKeep, kEmpty, kDuplicate, kTie, kLowMargin };
+enum class Verdict { kKeep, kEmpty, kDuplicate, kTie, kLowScore, kLowMargin };
+
+double LeastMargin(const v1::PairingSpec& spec, const v1::Response& chosen) {
+  const bool student = chosen.provenance() != v1::PROVENANCE_GOLD;
+  return student && spec.has_min_margin_student() ? spec.min_margin_student() : spec.min_margin();
+}
 
 // Equal tokens come before equal scores, for which they are the reason.
-Verdict Judge(const Candidates& candidates, const Proposal& proposal, double min_margin) {
+Verdict Judge(const Candidates& candidates, const Proposal& proposal, const v1::PairingSpec& spec) {
   const v1::Response& chosen = candidates.responses[proposal.chosen];
   const v1::Response& rejected = candidates.responses[proposal.rejected];
+  const double score = candidates.score(proposal.chosen);
   if (chosen.token_ids().empty() || rejected.token_ids().empty()) return Verdict::kEmpty;
   if (SameTokens(chosen, rejected)) return Verdict::kDuplicate;
-  if (candidates.score(proposal.chosen) == candidates.score(proposal.rejected)) {
+  if (score == candidates.score(proposal.rejected) && spec.tie_policy() != v1::TIE_POLICY_FIRST) {
     return Verdict::kTie;
   }
-  return Margin(candidates, proposal) < min_margin ? Verdict::kLowMargin : Verdict::kKeep;
+  if (spec.has_min_chosen_score() && score < spec.min_chosen_score()) return Verdict::kLowScore;
+  return Margin(candidates, proposal) < LeastMargin(spec, chosen) ? Verdict::kLowMargin
+                                                                  : Verdict::kKeep;
 }
 
 // Drops what is no pair, puts the rest into order and cuts it off; counts all of it.
@@ -141,7 +175,7 @@ std::vector<Proposal> Filter(const Candidates& candidates, const v1::PairingSpec
                              const std::vector<Proposal>& proposals, v1::PairCounts* counts) {
   std::vector<Proposal> kept;
   for (const Proposal& proposal : proposals) {
-    switch (Judge(candidates, proposal, spec.min_margin())) {
+    switch (Judge(candidates, proposal, spec)) {
       case Verdict::kKeep:
         kept.push_back(proposal);
         break;
@@ -153,6 +187,9 @@ std::vector<Proposal> Filter(const Candidates& candidates, const v1::PairingSpec
         break;
       case Verdict::kTie:
         counts->set_tie(counts->tie() + 1);
+        break;
+      case Verdict::kLowScore:
+        counts->set_low_score(counts->low_score() + 1);
         break;
       case Verdict::kLowMargin:
         counts->set_low_margin(counts->low_margin() + 1);
@@ -243,8 +280,9 @@ std::vector<Candidates> Group(const PairingInput& input) {
     const v1::Judgment& judgment = input.judgments[i];
     ATTUNE_CHECK(judgment.prompt_index() == prompt_index);
     ATTUNE_CHECK(static_cast<size_t>(judgment.scores_size()) == end - begin);
-    groups.push_back({&input.prompts[i], input.responses.subspan(begin, end - begin), &judgment,
-                      WinRates(judgment)});
+    const auto responses = input.responses.subspan(begin, end - begin);
+    groups.push_back({&input.prompts[i], responses, &judgment, WinRates(judgment),
+                      Penalized(responses, judgment, input.spec->pairing().length_penalty())});
     begin = end;
   }
   ATTUNE_CHECK(begin == input.responses.size());

@@ -29,6 +29,10 @@ struct PairingOutput {
   std::string digest;           // SHA-256 over the pairs, names left out
 };
 
+// Candidates are ordered by score; `length_penalty` only decides which of them a strategy looks at.
+// Every proposed pair then has to pass: tokens on both sides, different ones, `tie_policy`,
+// `min_chosen_score`, the margin; the first that it fails is the reason that is counted.
+//
 // Win rate of a candidate: mean over the others of 1 if it scores higher, 1/2 if equal, else 0
 // (DNO, Algorithm 2). Pair.target is sigmoid(win rate gap) for loss_type dno, which is the soft
 // label of DNO, Algorithm 1 (Rosset et al. 2024), and 1 otherwise.

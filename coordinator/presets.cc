@@ -16,7 +16,7 @@ constexpr char kDefaults[] = R"(
   prompts_per_round: 256
   seed: 42
   sampling { num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 }
-  pairing { min_margin: 0 include_gold: false }
+  pairing { min_margin: 0 include_gold: false length_penalty: 0 tie_policy: TIE_POLICY_DROP }
   objective { beta: 0.1 label_smoothing: 0 }
   training {
     learning_rate: 5e-7

@@ -113,9 +113,10 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PairsBuilt
   if (result.output.pairs.empty()) {
     return absl::NotFoundError(absl::StrCat(
         "round ", record.round(), " left no pair to learn from: ", counts.tie(), " ties, ",
-        counts.low_margin(), " below the margin, ", counts.duplicate(), " duplicates, ",
-        counts.empty(), " empty; lower pairing.min_margin, or raise sampling.num_generations or "
-        "sampling.temperature"));
+        counts.low_score(), " below min_chosen_score, ", counts.low_margin(), " below the margin, ",
+        counts.duplicate(), " duplicates, ", counts.empty(),
+        " empty; lower pairing.min_margin or pairing.min_chosen_score, or raise "
+        "sampling.num_generations or sampling.temperature"));
   }
   ATTUNE_CHECK(counts.kept() == result.output.pairs.size());
   *record.mutable_pairs() = counts;

@@ -89,6 +89,13 @@ bool KlHasGradient(const GoldenCase& golden, const Deviation& deviation) {
          absl::StartsWith(deviation.path, "grad_of_sum.");
 }
 
+bool IsPairOfOneText(const GoldenCase& golden, const Deviation& deviation) {
+  const int64_t pair = RowOf(deviation.path);
+  if (pair < 0 || deviation.got != "null") return false;
+  const json& wanted = golden.outputs.at("pairs").at(static_cast<size_t>(pair));
+  return wanted.at("chosen") == wanted.at("rejected");
+}
+
 struct KnownDifference {
   const char* method;
   bool (*applies)(const GoldenCase& golden, const Deviation& deviation);
@@ -114,6 +121,9 @@ constexpr KnownDifference kKnownDifferences[] = {
     {"trl_online_dpo_training_step", CountsPadding,
      "the released code counts padding in this statistic"},
     {"trl_bco", IsSpread, "the loss does not use the spread of the rewards, and we do not keep it"},
+    {"pairs_openrlhf_iterative_dpo", IsPairOfOneText,
+     "the released code keeps degenerate pairs of a text with itself where all rewards are equal, "
+     "we drop them"},
     {"trl_reward_model", IsTokenCount, "counts tokens of texts that are not in the file"},
 };
 

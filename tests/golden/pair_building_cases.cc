@@ -1,9 +1,13 @@
 #include "tests/golden/pair_building_cases.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "coordinator/pairing.h"
 
@@ -16,11 +20,13 @@ using nlohmann::json;
 class Round {
  public:
   explicit Round(v1::PairingStrategy strategy) {
-    spec_.mutable_pairing()->set_strategy(strategy);
-    spec_.mutable_pairing()->set_min_margin(0);
-    spec_.mutable_pairing()->set_max_pairs_per_prompt(4096);
+    pairing().set_strategy(strategy);
+    pairing().set_min_margin(0);
+    pairing().set_max_pairs_per_prompt(4096);
     spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
   }
+
+  v1::PairingSpec& pairing() { return *spec_.mutable_pairing(); }
 
   void AddPrompt(const std::string& text) {
     const auto index = static_cast<uint32_t>(prompts_.size());
@@ -29,14 +35,18 @@ class Round {
     judgments_.emplace_back().set_prompt_index(index);
   }
 
-  // To the prompt added last. Bytes are its tokens.
-  void AddResponse(const std::string& text, double score) {
+  // To the prompt added last. Tokens are its bytes and the end of the sequence.
+  void AddResponse(const std::string& text, double score,
+                   v1::Provenance provenance = v1::PROVENANCE_STUDENT) {
+    constexpr uint32_t kEndOfSequence = 256;
     v1::Judgment& judgment = judgments_.back();
     v1::Response& response = responses_.emplace_back();
     response.set_prompt_index(judgment.prompt_index());
     response.set_sample(static_cast<uint32_t>(judgment.scores_size()));
     response.set_text(text);
+    response.set_provenance(provenance);
     for (const unsigned char byte : text) response.add_token_ids(byte);
+    response.add_token_ids(kEndOfSequence);
     judgment.add_scores(score);
   }
 
@@ -59,10 +69,32 @@ class Round {
 };
 
 absl::StatusOr<v1::PairingStrategy> RlhflowStrategy(const GoldenCase& golden) {
-  const std::string type = TextOr(golden.hparams, "choose_type", "");
-  if (type == "random") return v1::PAIRING_STRATEGY_ONLINE;  // the first two, in fact
-  if (type == "max_min") return v1::PAIRING_STRATEGY_BEST_WORST;
+  const std::string type = TextOr(golden.hparams, "choose_type", "random");
+  if (type == "random") return v1::PAIRING_STRATEGY_ONLINE;          // the first two, in fact
+  if (type == "max_random") return v1::PAIRING_STRATEGY_BEST_FIRST;  // nothing is drawn, in fact
+  if (type == "max_max") return v1::PAIRING_STRATEGY_MAX_MAX;
+  if (type == "max_min" || type == "max_min_p") return v1::PAIRING_STRATEGY_BEST_WORST;
   return NoMapping(golden, "choose_type");
+}
+
+// The teacher's response before the student's, which are in the order of their samples.
+int64_t DnoRank(const v1::Response& response) {
+  return response.provenance() == v1::PROVENANCE_GOLD ? -1 : int64_t{response.sample()};
+}
+
+bool IsBefore(const v1::Pair& a, const v1::Pair& b) {
+  const auto key = [](const v1::Pair& pair) {
+    return std::make_tuple(pair.prompt_index(), DnoRank(pair.chosen()), DnoRank(pair.rejected()));
+  };
+  return key(a) < key(b);
+}
+
+json DnoSource(const v1::Response& response) {
+  return response.provenance() == v1::PROVENANCE_GOLD ? "T" : "S";
+}
+
+json DnoIndex(const v1::Response& response) {
+  return response.provenance() == v1::PROVENANCE_GOLD ? json() : json(response.sample());
 }
 
 }  // namespace
@@ -70,6 +102,9 @@ absl::StatusOr<v1::PairingStrategy> RlhflowStrategy(const GoldenCase& golden) {
 absl::StatusOr<json> PairsRlhflow(const GoldenCase& golden) {
   ATTUNE_ASSIGN_OR_RETURN(const v1::PairingStrategy strategy, RlhflowStrategy(golden));
   Round round(strategy);
+  if (TextOr(golden.hparams, "choose_type", "") == "max_min_p") {
+    round.pairing().set_length_penalty(NumberOr(golden.hparams, "length_penalty", 0));
+  }
   for (const json& row : golden.inputs.at("rows")) {
     round.AddPrompt(row.at("prompt").get<std::string>());
     for (size_t i = 0; i < row.at("responses").size(); ++i) {
@@ -108,19 +143,41 @@ absl::StatusOr<json> PairsOpenRlhf(const GoldenCase& golden) {
                         response.at("reward").get<double>());
     }
   }
-  json pairs = json::array();
+  json pairs(prompts.size(), json());  // null: no pair of this prompt
   for (const v1::Pair& pair : round.Build()) {
-    pairs.push_back({{"prompt", pair.prompt()},
-                     {"chosen", pair.chosen().text()},
-                     {"chosen_reward", pair.chosen_score()},
-                     {"rejected", pair.rejected().text()},
-                     {"rejected_reward", pair.rejected_score()}});
+    pairs[pair.prompt_index()] = {{"prompt", pair.prompt()},
+                                  {"chosen", pair.chosen().text()},
+                                  {"chosen_reward", pair.chosen_score()},
+                                  {"rejected", pair.rejected().text()},
+                                  {"rejected_reward", pair.rejected_score()}};
   }
   return json{{"pairs", pairs}};
 }
 
-absl::StatusOr<json> DnoPairs(const GoldenCase&) {
-  return absl::UnimplementedError("pairing has no least score of the chosen response yet");
+// Rosset et al. 2024, section 4: positives have grade 5 or 6; the margin is 2, or 1 when the
+// positive is a student's.
+absl::StatusOr<json> DnoPairs(const GoldenCase& golden) {
+  Round round(v1::PAIRING_STRATEGY_LARGE_MARGIN);
+  round.pairing().set_min_chosen_score(5);
+  round.pairing().set_min_margin(2);
+  round.pairing().set_min_margin_student(1);
+  for (const json& row : golden.inputs.at("rows")) {
+    round.AddPrompt(row.at("prompt").get<std::string>());
+    const json& grades = row.at("students");
+    for (size_t i = 0; i < grades.size(); ++i) {  // texts that differ
+      round.AddResponse(absl::StrCat("student ", i), grades.at(i).get<double>());
+    }
+    round.AddResponse("teacher", row.at("teacher").get<double>(), v1::PROVENANCE_GOLD);
+  }
+  std::vector<v1::Pair> built = round.Build();
+  std::sort(built.begin(), built.end(), IsBefore);
+  json pairs = json::array();
+  for (const v1::Pair& pair : built) {
+    pairs.push_back({pair.prompt(), DnoSource(pair.chosen()), DnoIndex(pair.chosen()),
+                     DnoSource(pair.rejected()), DnoIndex(pair.rejected()),
+                     pair.chosen_score() - pair.rejected_score()});
+  }
+  return json{{"pairs", pairs}};
 }
 
 }  // namespace attune

@@ -134,6 +134,9 @@ const std::vector<RangeCase>& RangeCases() {
       {"sampling.top_k", "between 0 and 1000000", {0, 1e6}, {1e6 + 1}},
       {"sampling.max_new_tokens", "between 1 and 32768", {1, 32768}, {0, 32769}},
       {"pairing.min_margin", "between 0 and 1000000000", {0, 1e9}, {-1, 2e9}},
+      {"pairing.min_chosen_score", "between -1000000000 and 1000000000", {-1e9, 1e9}, {-2e9, 2e9}},
+      {"pairing.min_margin_student", "between 0 and 1000000000", {0, 1e9}, {-1, 2e9}},
+      {"pairing.length_penalty", "between 0 and 1000000", {0}, {-1}},
       {"pairing.max_pairs_per_prompt", "between 1 and 4096", {1, 4096}, {0, 4097}},
       {"objective.beta", "above 0 and at most 1000", {1e-9, 1000}, {0, 1000.5}},
       {"objective.label_smoothing", "at least 0 and below 0.5", {0, 0.49}, {-0.1, 0.5}},
@@ -202,7 +205,7 @@ TEST_F(JobSpecTest, NumbersAreFinite) {
                   ElementsAre(HasSubstr(absl::StrCat("is ", value, "; must be"))));
     }
   }
-  EXPECT_EQ(doubles, 12);
+  EXPECT_EQ(doubles, 15);
 }
 
 TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
@@ -212,6 +215,7 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
         spec.mutable_oracle()->set_kind(static_cast<v1::OracleKind>(98));
         spec.mutable_oracle()->clear_path();
         spec.mutable_pairing()->set_strategy(static_cast<v1::PairingStrategy>(97));
+        spec.mutable_pairing()->set_tie_policy(static_cast<v1::TiePolicy>(92));
         spec.mutable_objective()->set_loss_type(static_cast<v1::LossType>(96));
         spec.mutable_objective()->set_reference(static_cast<v1::Reference>(95));
         spec.mutable_training()->set_lr_scheduler_type(static_cast<v1::LrSchedulerType>(-1));
@@ -221,7 +225,8 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
           "algorithm: is 99; must be one of dno, dno_prct, iterative_dpo, online_dpo",
           "oracle.kind: is 98; must be one of lexicon, length, regex",
           "pairing.strategy: is 97; must be one of best_worst, large_margin, win_rate, "
-          "all_pairs, max_random, random, online",
+          "all_pairs, max_random, random, online, max_max, best_first",
+          "pairing.tie_policy: is 92; must be one of drop, first",
           "objective.loss_type: is 96; must be one of sigmoid, dno",
           "objective.reference: is 95; must be one of previous_round, initial, none",
           "training.lr_scheduler_type: is -1; must be one of constant, linear, cosine",
@@ -292,6 +297,30 @@ TEST_F(JobSpecTest, OnlineComparesTwo) {
   spec_.mutable_sampling()->set_num_generations(5);
   EXPECT_THAT(Resolve(), ElementsAre("sampling.num_generations: is 5; must be 2 for "
                                      "pairing.strategy online"));
+}
+
+TEST_F(JobSpecTest, LengthPenaltyIsOfTheStrategiesThatLookForExtremes) {
+  const auto with = [&](v1::PairingStrategy strategy, double penalty) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      spec.mutable_sampling()->set_num_generations(2);
+      spec.mutable_pairing()->set_strategy(strategy);
+      spec.mutable_pairing()->set_length_penalty(penalty);
+    });
+  };
+  for (const auto strategy : {v1::PAIRING_STRATEGY_BEST_WORST, v1::PAIRING_STRATEGY_MAX_MAX,
+                              v1::PAIRING_STRATEGY_MAX_RANDOM, v1::PAIRING_STRATEGY_BEST_FIRST}) {
+    EXPECT_THAT(with(strategy, 1e6), IsEmpty()) << strategy;
+    EXPECT_THAT(with(strategy, 2e6),
+                ElementsAre("pairing.length_penalty: is 2000000; must be between 0 and 1000000"));
+  }
+  for (const auto strategy :
+       {v1::PAIRING_STRATEGY_LARGE_MARGIN, v1::PAIRING_STRATEGY_WIN_RATE,
+        v1::PAIRING_STRATEGY_ALL_PAIRS, v1::PAIRING_STRATEGY_RANDOM, v1::PAIRING_STRATEGY_ONLINE}) {
+    EXPECT_THAT(with(strategy, 0.5),
+                ElementsAre("pairing.length_penalty: is 0.5; must be 0 unless pairing.strategy is "
+                            "best_worst, max_max, max_random or best_first"))
+        << strategy;
+  }
 }
 
 }  // namespace

@@ -80,9 +80,11 @@ class PairingTest : public testing::Test {
 };
 
 std::string Counts(const v1::PairCounts& counts) {
-  return absl::StrCat("kept ", counts.kept(), " tie ", counts.tie(), " low_margin ",
-                      counts.low_margin(), " duplicate ", counts.duplicate(), " over_limit ",
-                      counts.over_limit(), " empty ", counts.empty());
+  return absl::StrCat(
+      "kept ", counts.kept(), " tie ", counts.tie(), " low_margin ", counts.low_margin(),
+      " duplicate ", counts.duplicate(), " over_limit ", counts.over_limit(), " empty ",
+      counts.empty(),
+      counts.low_score() == 0 ? "" : absl::StrCat(" low_score ", counts.low_score()));
 }
 
 TEST_F(PairingTest, BestWorstTakesTheFirstOfEqualExtremes) {
@@ -191,7 +193,7 @@ TEST_F(PairingTest, AResponseWithoutTokensMakesNoPair) {
 TEST_F(PairingTest, FewerThanTwoCandidatesMakeNoPair) {
   AddPrompt(0, {});
   AddPrompt(1, {1});
-  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_ONLINE;
+  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_BEST_FIRST;
        ++strategy) {
     SetStrategy(static_cast<v1::PairingStrategy>(strategy));
     EXPECT_THAT(BuildLines(), IsEmpty());
@@ -201,7 +203,7 @@ TEST_F(PairingTest, FewerThanTwoCandidatesMakeNoPair) {
 TEST_F(PairingTest, MarginsApplyToEveryStrategy) {
   spec_.mutable_pairing()->set_min_margin(10);
   AddPrompt(0, {1, 2});
-  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_ONLINE;
+  for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_BEST_FIRST;
        ++strategy) {
     SetStrategy(static_cast<v1::PairingStrategy>(strategy));
     EXPECT_EQ(Counts(Build().counts), "kept 0 tie 0 low_margin 1 duplicate 0 over_limit 0 empty 0");
@@ -263,21 +265,128 @@ TEST_F(PairingTest, DigestsAreForEver) {
   EXPECT_EQ(Build().digest, "e0340c8f287bab9c0f3fb9afb07e06ede6bc42642aa92b1ba9a18f33e95338ab");
 }
 
+TEST_F(PairingTest, MaxMaxTakesTheTwoBest) {
+  SetStrategy(v1::PAIRING_STRATEGY_MAX_MAX);
+  AddPrompt(0, {1, 3, 0, 2});
+  AddPrompt(1, {5, 2, 4, 4});  // of equal seconds the last, as RLHFlow's sorting has it
+  AddPrompt(2, {0, 5, 5, 1});  // a tie
+  AddPrompt(3, {1, 2});
+  AddPrompt(4, {2, 1});
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 3", "1: 0 > 3", "3: 1 > 0", "4: 0 > 1"));
+}
+
+TEST_F(PairingTest, BestFirstTakesTheFirstOtherThanTheBest) {
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_FIRST);
+  AddPrompt(0, {1, 3, 0, 2});
+  AddPrompt(1, {5, 2, 4, 0});
+  AddPrompt(2, {4, 4, 0, 0});  // a tie
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0", "1: 0 > 1"));
+}
+
+TEST_F(PairingTest, LengthPenaltyChoosesAndScoresStay) {
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
+  AddPrompt(0, {1.0, 0.95, 0.2, 0.9});  // RLHFlow's max_min_p: 0.76, 0.93, 0.14, 0.88
+  const char* const texts[] = {"longlonglong", "s", "mid", "m"};
+  for (size_t i = 0; i < 4; ++i) responses_[i].set_text(texts[i]);
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 0 > 2"));
+  spec_.mutable_pairing()->set_length_penalty(0.02);
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), ElementsAre("0: 1 > 2"));
+  EXPECT_EQ(output.pairs[0].chosen_score(), 0.95);
+  EXPECT_EQ(output.pairs[0].rejected_score(), 0.2);
+  SetStrategy(v1::PAIRING_STRATEGY_MAX_MAX);
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 3"));
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_FIRST);
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 0 > 1"));  // the two are in the order of their scores
+}
+
+TEST_F(PairingTest, LengthPenaltyCountsCharactersAndNotBytes) {
+  SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
+  spec_.mutable_pairing()->set_length_penalty(1);
+  AddPrompt(0, {5, 5.5, 0});
+  responses_[0].set_text("abcd");                              // 1
+  responses_[1].set_text("\xe6\x97\xa5\xe6\x9c\xac\xc3\xa9");  // 2.5; by bytes -2.5
+  responses_[2].set_text("");                                  // 0
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 2"));
+}
+
+TEST_F(PairingTest, TiePolicyFirstChoosesTheFirst) {
+  SetStrategy(v1::PAIRING_STRATEGY_ONLINE);
+  AddPrompt(0, {1, 1});
+  AddPrompt(1, {1, 2});
+  AddPrompt(2, {3, 3});
+  responses_[5].set_token_ids(0, responses_[4].token_ids(0));  // the same response twice
+  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_DROP);
+  EXPECT_THAT(BuildLines(), ElementsAre("1: 1 > 0"));
+  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), ElementsAre("0: 0 > 1", "1: 1 > 0"));
+  EXPECT_EQ(Counts(output.counts), "kept 2 tie 0 low_margin 0 duplicate 1 over_limit 0 empty 0");
+  EXPECT_EQ(output.pairs[0].target(), 1.0);
+  // A margin drops them, as it drops every pair that is too narrow.
+  spec_.mutable_pairing()->set_min_margin(0.5);
+  EXPECT_THAT(BuildLines(), ElementsAre("1: 1 > 0"));
+}
+
+TEST_F(PairingTest, TiedExtremesAreTheFirstTwo) {
+  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
+  AddPrompt(0, {1, 1, 1});
+  for (const auto strategy : {v1::PAIRING_STRATEGY_BEST_WORST, v1::PAIRING_STRATEGY_WIN_RATE,
+                              v1::PAIRING_STRATEGY_BEST_FIRST, v1::PAIRING_STRATEGY_ONLINE}) {
+    SetStrategy(strategy);
+    EXPECT_THAT(BuildLines(), ElementsAre("0: 0 > 1")) << strategy;
+  }
+}
+
+TEST_F(PairingTest, ATieOfDnoHasTheTargetOneHalf) {
+  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
+  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
+  AddPrompt(0, {1, 1});
+  const PairingOutput output = Build();
+  ASSERT_EQ(output.pairs.size(), 1);
+  EXPECT_EQ(output.pairs[0].target(), 0.5);
+}
+
+TEST_F(PairingTest, TheChosenReachesTheLeastScore) {
+  spec_.mutable_pairing()->set_min_chosen_score(3);
+  AddPrompt(0, {1, 3, 2});
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0", "0: 1 > 2"));
+  EXPECT_EQ(Counts(Build().counts),
+            "kept 2 tie 0 low_margin 0 duplicate 0 over_limit 0 empty 0 low_score 1");
+  spec_.mutable_pairing()->set_min_chosen_score(-5);
+  EXPECT_EQ(Build().pairs.size(), 3);
+}
+
+TEST_F(PairingTest, AStudentHasItsOwnMargin) {
+  spec_.mutable_pairing()->set_min_margin(2);
+  AddPrompt(0, {4, 1, 3, 6});  // the last is gold
+  responses_[3].set_provenance(v1::PROVENANCE_GOLD);
+  EXPECT_THAT(BuildLines(),
+              ElementsAre("0: 3 > 1", "0: 0 > 1", "0: 3 > 2", "0: 2 > 1", "0: 3 > 0"));
+  spec_.mutable_pairing()->set_min_margin_student(1);
+  EXPECT_EQ(Build().pairs.size(), 6);  // and 0 > 2
+  spec_.mutable_pairing()->set_min_margin_student(5);
+  EXPECT_THAT(BuildLines(), ElementsAre("0: 3 > 1", "0: 3 > 2", "0: 3 > 0"));
+  spec_.mutable_pairing()->set_min_margin_student(0);  // given, and not left out
+  EXPECT_EQ(Build().pairs.size(), 6);
+}
+
 // Rosset et al. 2024, section 4: positives have grade 5 or more; the margin is 2, or 1 when the
-// positive is a student sample. Those pairs are among the pairs of margin 1, with the teacher's
-// response a candidate like any other (last here).
-TEST_F(PairingTest, LargeMarginContainsThePairsOfTheDnoPaper) {
+// positive is a student sample. The teacher's response is a candidate like any other (last here).
+TEST_F(PairingTest, LargeMarginBuildsThePairsOfTheDnoPaper) {
   SetStrategy(v1::PAIRING_STRATEGY_LARGE_MARGIN);
-  spec_.mutable_pairing()->set_min_margin(1);
+  spec_.mutable_pairing()->set_min_chosen_score(5);
+  spec_.mutable_pairing()->set_min_margin(2);
+  spec_.mutable_pairing()->set_min_margin_student(1);
   AddPrompt(0, {5, 3, 6, 1, 4, 5});
   AddPrompt(1, {2, 2, 3, 4, 1, 6});
   AddPrompt(2, {4, 4, 3, 4, 4, 4});
   AddPrompt(3, {6, 5, 5, 4, 5, 5});
+  for (v1::Response& response : responses_) {
+    response.set_provenance(response.sample() == 5 ? v1::PROVENANCE_GOLD : v1::PROVENANCE_STUDENT);
+  }
   std::set<std::string> pairs;
   for (const v1::Pair& pair : Build().pairs) {
-    const double margin = pair.chosen_score() - pair.rejected_score();
-    const bool teacher = pair.chosen().sample() == 5;
-    if (pair.chosen_score() < 5 || margin < (teacher ? 2 : 1)) continue;
     pairs.insert(absl::StrCat(pair.prompt_index(), ":", pair.chosen().sample(), ">",
                               pair.rejected().sample()));
   }

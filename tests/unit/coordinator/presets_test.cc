@@ -42,7 +42,8 @@ TEST(PresetsTest, Dno) {
       Resolve("algorithm: ALGORITHM_DNO"),
       "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
       "strategy: PAIRING_STRATEGY_ALL_PAIRS min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 "
+      "tie_policy: TIE_POLICY_DROP ",
       "loss_type: LOSS_TYPE_DNO beta: 0.1 label_smoothing: 0 reference: REFERENCE_PREVIOUS_ROUND ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
       "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE "
@@ -53,7 +54,8 @@ TEST(PresetsTest, DnoPrct) {
   ExpectBlocks(Resolve("algorithm: ALGORITHM_DNO_PRCT"),
                "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
                "strategy: PAIRING_STRATEGY_LARGE_MARGIN min_margin: 1 include_gold: false "
-               "max_pairs_per_prompt: 1 ",
+               "max_pairs_per_prompt: 1 length_penalty: 0 "
+               "tie_policy: TIE_POLICY_DROP ",
                "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
                "reference: REFERENCE_PREVIOUS_ROUND ",
                "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
@@ -66,7 +68,8 @@ TEST(PresetsTest, IterativeDpo) {
       Resolve("algorithm: ALGORITHM_ITERATIVE_DPO"),
       "num_generations: 8 temperature: 1 top_p: 1 top_k: 0 max_new_tokens: 128 ",
       "strategy: PAIRING_STRATEGY_BEST_WORST min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 "
+      "tie_policy: TIE_POLICY_DROP ",
       "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
       "reference: REFERENCE_PREVIOUS_ROUND ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 16 "
@@ -79,7 +82,8 @@ TEST(PresetsTest, OnlineDpo) {
       Resolve("algorithm: ALGORITHM_ONLINE_DPO"),
       "num_generations: 2 temperature: 0.9 top_p: 1 top_k: 0 max_new_tokens: 64 ",
       "strategy: PAIRING_STRATEGY_ONLINE min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 "
+      "tie_policy: TIE_POLICY_DROP ",
       "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 reference: REFERENCE_INITIAL ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 1 "
       "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR "
