@@ -48,7 +48,8 @@ TEST_F(JobInputsTest, AllMissingFilesOfAModelAreNamed) {
   EXPECT_THAT(Check(), ElementsAre(absl::StrCat(
                            "model.path: is ", Path("model"),
                            "; it has no model.safetensors or model.safetensors.index.json, no "
-                           "tokenizer.json")));
+                           "tokenizer.json; attune inspect --model ",
+                           Path("model"), " tells what to do")));
 }
 
 TEST_F(JobInputsTest, AModelThatIsNoDirectoryIsRefused) {
