@@ -75,7 +75,10 @@ TEST(GangCallTest, TriesAgainWhenARankFailsAndEndsTheOthers) {
     }
     return call == 1 ? absl::AbortedError("cancelled") : Succeed(call, context, digest);
   });
-  FakeTrainer failing([](int call, grpc::ServerContext* context, std::string* digest) {
+  FakeTrainer failing([&](int call, grpc::ServerContext* context, std::string* digest) {
+    // Not before the other has begun: a call cancelled on its way would never reach it.
+    while (hanging.calls() == 0) {
+    }
     return call == 1 ? absl::UnavailableError("lost its data") : Succeed(call, context, digest);
   });
   ASSERT_OK(Train({&hanging, &failing}));
