@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "attune/v1/trainer.grpc.pb.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -21,6 +23,8 @@ namespace {
 constexpr uint32_t kAttemptsMax = 6;
 constexpr absl::Duration kGangPatience = absl::Minutes(10);
 constexpr absl::Duration kTrainTimeout = absl::Hours(24);
+// A rank that saw another fail often ends before that one has said why.
+constexpr absl::Duration kExplanationPatience = absl::Seconds(5);
 
 absl::StatusOr<std::vector<v1::WorkerInfo>> WaitForGang(const Membership& membership,
                                                         const std::stop_token& stop) {
@@ -62,15 +66,56 @@ absl::StatusOr<v1::TrainRoundResult> ReadRank(const v1::WorkerInfo& rank,
   return result;
 }
 
-// The most telling error: ABORTED and CANCELLED only say that another rank failed.
+// A status that only says that another rank failed.
+bool IsEcho(const absl::Status& status) {
+  return absl::IsAborted(status) || absl::IsCancelled(status);
+}
+
+// How many ranks have ended, and how. Thread-safe.
+class GangProgress {
+ public:
+  explicit GangProgress(size_t ranks) : left_(ranks) {}
+
+  void Ended(const absl::Status& status) {
+    absl::MutexLock lock(&mutex_);
+    --left_;
+    failed_ = failed_ || !status.ok();
+    explained_ = explained_ || !(status.ok() || IsEcho(status));
+  }
+
+  // Returns true once all have succeeded; false as soon as the rest of the gang is to be ended,
+  // because a rank failed and said why, or no other did so in time.
+  bool WaitForAllToSucceed() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(this, &GangProgress::EndedOrFailed));
+    if (!failed_) return true;
+    mutex_.AwaitWithTimeout(absl::Condition(this, &GangProgress::EndedOrExplained),
+                            kExplanationPatience);
+    return false;
+  }
+
+ private:
+  bool EndedOrFailed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return left_ == 0 || failed_;
+  }
+  bool EndedOrExplained() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return left_ == 0 || explained_;
+  }
+
+  absl::Mutex mutex_;
+  size_t left_ ABSL_GUARDED_BY(mutex_);
+  bool failed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool explained_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// The most telling error.
 absl::Status WorstOf(const std::vector<std::unique_ptr<RankCall>>& calls,
                      const std::vector<v1::WorkerInfo>& gang) {
   absl::Status worst;
   for (size_t i = 0; i < calls.size(); ++i) {
     const absl::Status& status = calls[i]->result.status();
     if (status.ok()) continue;
-    const bool weak = absl::IsAborted(worst) || absl::IsCancelled(worst);
-    if (worst.ok() || weak) {
+    if (worst.ok() || IsEcho(worst)) {
       worst = Annotate(status, absl::StrCat("trainer rank ", i, " at ", gang[i].address()));
     }
   }
@@ -89,13 +134,15 @@ absl::StatusOr<v1::TrainRoundResult> CallGang(const std::vector<v1::WorkerInfo>&
     for (auto& call : calls) call->context.TryCancel();
   };
   std::stop_callback cancel(stop, cancel_all);
+  GangProgress progress(gang.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < gang.size(); ++i) {
     threads.emplace_back([&, i] {
       calls[i]->result = ReadRank(gang[i], request, &calls[i]->context, step);
-      if (!calls[i]->result.ok()) cancel_all();
+      progress.Ended(calls[i]->result.status());
     });
   }
+  if (!progress.WaitForAllToSucceed()) cancel_all();
   for (std::thread& thread : threads) thread.join();
   if (stop.stop_requested()) return absl::CancelledError("stopped");
   ATTUNE_RETURN_IF_ERROR(WorstOf(calls, gang));

@@ -26,11 +26,12 @@ class CrashTest(IntegrationTest):
                     sequence = int(event["sequence"])
                     if "record" in event:
                         on_phase(event["record"].get("round", 0), event["record"]["phase"])
-            except grpc.RpcError as error:
+                job_now = server.call("attune.v1.JobService/GetJob", name=job)
+            except grpc.RpcError as error:  # the coordinator was killed; another is started
                 self.assertIn(error.code(), (grpc.StatusCode.UNAVAILABLE,
                                              grpc.StatusCode.CANCELLED,
                                              grpc.StatusCode.UNKNOWN))
-            job_now = server.call("attune.v1.JobService/GetJob", name=job)
+                continue
             if job_now["state"] in ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED",
                                     "JOB_STATE_CANCELLED"):
                 return job_now
