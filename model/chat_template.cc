@@ -6,7 +6,7 @@
 #include "model/jinja/eval.h"
 #include "model/jinja/json.h"
 #include "model/jinja/parser.h"
-#include "model/tokenizer/tokenizer_json.h"
+#include "model/strict_json.h"
 #include "model/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
@@ -19,7 +19,7 @@ using Json = nlohmann::json;
 absl::StatusOr<Json> ReadJsonFile(const std::string& path) {
   if (!FileExists(path)) return Json::object();
   ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  absl::StatusOr<Json> json = ParseJson(bytes);
+  absl::StatusOr<Json> json = ParseStrictJson(bytes);
   if (!json.ok()) return Annotate(json.status(), path);
   if (!json->is_object()) return absl::InvalidArgumentError(path + ": it is not a JSON object");
   return json;

@@ -1,10 +1,10 @@
 #include "model/strict_json.h"
 
 #include <algorithm>
-#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 
 namespace attune {
@@ -53,7 +53,8 @@ class Checker : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  std::vector<std::set<std::string>> names_;  // of each object that is open; empty for an array
+  // Of each object that is open; empty for an array.
+  std::vector<absl::flat_hash_set<std::string>> names_;
   std::string problem_;
   size_t position_ = 0;
 };

@@ -10,7 +10,8 @@
 
 namespace attune {
 
-inline constexpr int kJsonDepthMax = 32;  // objects and arrays within each other
+// Objects and arrays within each other, as in the `tokenizers` library: copies recurse into them.
+inline constexpr int kJsonDepthMax = 127;
 
 // The document `bytes`, which begin at byte `offset` of their file. INVALID_ARGUMENT: a syntax
 // error (text that is not UTF-8 is one), with its byte of the file; nesting beyond kJsonDepthMax;

@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "common/files.h"
 #include "common/status_macros.h"
+#include "model/strict_json.h"
 #include "model/tokenizer/added_tokens.h"
 #include "model/tokenizer/bpe.h"
 #include "model/tokenizer/normalizer.h"
@@ -223,7 +224,7 @@ absl::Status ApplyConfig(const nlohmann::json& document, Parts* parts) {
 
 absl::StatusOr<nlohmann::json> ReadJson(const std::string& path) {
   ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  absl::StatusOr<nlohmann::json> document = ParseJson(bytes);
+  absl::StatusOr<nlohmann::json> document = ParseStrictJson(bytes);
   if (!document.ok()) return Annotate(document.status(), path);
   return document;
 }

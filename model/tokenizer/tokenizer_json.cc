@@ -1,6 +1,5 @@
 #include "model/tokenizer/tokenizer_json.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -28,69 +27,7 @@ std::string Shown(const nlohmann::json& value) {
   return text + "...";
 }
 
-// Accepts everything and notes where the parser stops.
-class SyntaxChecker : public nlohmann::json_sax<nlohmann::json> {
- public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(size_t) override { return true; }
-  bool key(string_t&) override { return true; }
-  bool end_object() override { return true; }
-  bool start_array(size_t) override { return true; }
-  bool end_array() override { return true; }
-  bool parse_error(size_t position, const std::string&,
-                   const nlohmann::detail::exception& error) override {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
-    absl::string_view message = error.what();
-    message.remove_prefix(std::min(message.find("] ") + 2, message.size()));
-    error_ = absl::StrCat("not valid JSON: byte ", position, ": ", message);
-    return false;
-  }
-
-  const std::string& error() const { return error_; }
-
- private:
-  std::string error_;
-};
-
-// Whether more than kJsonNestingMax objects and arrays are open at any place of `text`.
-bool IsNestedTooDeep(absl::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '"') in_string = !in_string;
-    if (in_string) {
-      if (c == '\\') ++i;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kJsonNestingMax) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 }  // namespace
-
-absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text) {
-  // Copying and printing a value recurse into it.
-  if (IsNestedTooDeep(text)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "not valid JSON: objects and arrays are nested deeper than ", kJsonNestingMax));
-  }
-  nlohmann::json document =
-      nlohmann::json::parse(text.begin(), text.end(), /*cb=*/nullptr, /*allow_exceptions=*/false);
-  if (!document.is_discarded()) return document;
-  SyntaxChecker checker;
-  nlohmann::json::sax_parse(text.begin(), text.end(), &checker);
-  return absl::InvalidArgumentError(checker.error());
-}
 
 TokenizerJson::TokenizerJson(const nlohmann::json* value, std::string path)
     : value_(value), path_(std::move(path)) {}

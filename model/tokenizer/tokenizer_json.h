@@ -15,12 +15,6 @@
 
 namespace attune {
 
-// Objects and arrays may be nested this deep, as in the `tokenizers` library.
-inline constexpr int kJsonNestingMax = 127;
-
-// INVALID_ARGUMENT with line, column and byte for what is not JSON; or for what is nested deeper.
-[[nodiscard]] absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text);
-
 // Refers to a document that must outlive it.
 class TokenizerJson {
  public:

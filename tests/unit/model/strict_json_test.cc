@@ -34,8 +34,8 @@ TEST(StrictJsonTest, RefusesANameTwiceInOneObject) {
 TEST(StrictJsonTest, RefusesDeepNesting) {
   const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_THAT(ParseStrictJson(nested(kJsonDepthMax)), IsOk());
-  EXPECT_THAT(ParseStrictJson(nested(kJsonDepthMax + 1)), StatusIs(kInvalid, "deeper than 32"));
-  EXPECT_THAT(ParseStrictJson(std::string(1 << 20, '[')), StatusIs(kInvalid, "deeper than 32"));
+  EXPECT_THAT(ParseStrictJson(nested(kJsonDepthMax + 1)), StatusIs(kInvalid, "deeper than 127"));
+  EXPECT_THAT(ParseStrictJson(std::string(1 << 20, '[')), StatusIs(kInvalid, "deeper than 127"));
 }
 
 }  // namespace

@@ -24,26 +24,6 @@ TEST(TokenizerJsonTest, ReadsValues) {
   EXPECT_EQ(*json.Field("absent").AsBoolOr(true), true);
 }
 
-TEST(TokenizerJsonTest, SyntaxErrorsNameTheByte) {
-  EXPECT_EQ((*ParseJson(R"({"a": [1, 2]})"))["a"][1], 2);
-  EXPECT_THAT(ParseJson("{\"a\": 1,\n \"b\" 2}"),
-              StatusIs(kInvalid, "not valid JSON: byte 15: parse error at line 2, column 6"));
-  EXPECT_THAT(ParseJson(""), StatusIs(kInvalid, "byte 1: parse error at line 1, column 1"));
-  EXPECT_THAT(ParseJson("[1, 2"), StatusIs(kInvalid, "unexpected end of input"));
-  EXPECT_THAT(ParseJson("\"\xFF\""), StatusIs(kInvalid, "UTF-8"));
-}
-
-// Copies of such a value would run out of stack.
-TEST(TokenizerJsonTest, RefusesDeepNesting) {
-  const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
-  EXPECT_TRUE(ParseJson(nested(kJsonNestingMax)).ok());
-  EXPECT_THAT(ParseJson(nested(kJsonNestingMax + 1)), StatusIs(kInvalid, "deeper than 127"));
-  EXPECT_THAT(ParseJson("{\"a\": " + nested(kJsonNestingMax) + "}"),
-              StatusIs(kInvalid, "deeper than 127"));
-  EXPECT_TRUE(ParseJson("\"\\\"" + std::string(300, '[') + "\"").ok());  // within a string
-  EXPECT_THAT(ParseJson(std::string(1000000, '{')), StatusIs(kInvalid, "deeper than 127"));
-}
-
 TEST(TokenizerJsonTest, ComplaintsNameThePlaceAndTheValue) {
   const JsonFixture fixture(R"({"a": [{"b": 3.5}], "s": "long", "n": -1})");
   const TokenizerJson json = fixture.json();

@@ -88,10 +88,10 @@ class TokenizerTest : public testing::Test {
 TEST_F(TokenizerTest, SaysWhatIsMissingOrBroken) {
   EXPECT_THAT(Tokenizer::Load(JoinPath(directory_, "absent")),
               StatusIs(absl::StatusCode::kNotFound, "tokenizer.json"));
-  EXPECT_THAT(LoadText(""), StatusIs(kInvalid, "not valid JSON"));
-  EXPECT_THAT(LoadText(R"({"model": )"), StatusIs(kInvalid, "not valid JSON"));
+  EXPECT_THAT(LoadText(""), StatusIs(kInvalid, "it is not JSON: syntax error"));
+  EXPECT_THAT(LoadText(R"({"model": )"), StatusIs(kInvalid, "it is not JSON: syntax error"));
   EXPECT_THAT(LoadText("{\"model\": \"\xFF\"}"),
-              StatusIs(kInvalid, "tokenizer.json: not valid JSON: byte 12:"));
+              StatusIs(kInvalid, "tokenizer.json: it is not JSON: syntax error at byte 11"));
   EXPECT_THAT(LoadText("[]"), StatusIs(kInvalid, "not a JSON object"));
   EXPECT_THAT(LoadText("{}"), StatusIs(kInvalid, "model.type: missing"));
   EXPECT_THAT(LoadText(R"({"version": "2.0"})"), StatusIs(kInvalid, "version"));
@@ -192,7 +192,8 @@ TEST_F(TokenizerTest, SaysWhatIsWrongInTheConfiguration) {
     EXPECT_OK(WriteFile(JoinPath(directory_, "tokenizer_config.json"), config));
     return LoadText(Document(kTemplate));
   };
-  EXPECT_THAT(load("{"), StatusIs(kInvalid, "tokenizer_config.json: not valid JSON: byte 2"));
+  EXPECT_THAT(load("{"), StatusIs(kInvalid, "tokenizer_config.json: it is not JSON: syntax error "
+                                            "at byte 1"));
   EXPECT_THAT(load(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": "yes"})"),
               StatusIs(kInvalid, "tokenizer_config.json: add_bos_token: expected true or false"));
   EXPECT_THAT(load(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": true})"),
