@@ -5,90 +5,18 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "common/files.h"
 #include "coordinator/job_inputs.h"
+#include "coordinator/objective_spec.h"
+#include "coordinator/pairing_spec.h"
 #include "coordinator/presets.h"
-#include "google/protobuf/descriptor.h"
-#include "google/protobuf/generated_enum_reflection.h"
+#include "coordinator/spec_checks.h"
 
 namespace attune {
 namespace {
 
-using Violations = std::vector<FieldViolation>;
-
 constexpr size_t kNameMax = 63;
-
-enum class End { kIncluded, kExcluded };
-
-struct Limits {
-  double low;
-  double high;
-  End low_end = End::kIncluded;
-  End high_end = End::kIncluded;
-};
-
-std::string Number(double value) { return absl::StrFormat("%.12g", value); }
-
-std::string Describe(const Limits& limits) {
-  const std::string low = Number(limits.low);
-  const std::string high = Number(limits.high);
-  if (limits.low_end == End::kIncluded && limits.high_end == End::kIncluded) {
-    return absl::StrCat("between ", low, " and ", high);
-  }
-  return absl::StrCat(limits.low_end == End::kIncluded ? "at least " : "above ", low, " and ",
-                      limits.high_end == End::kIncluded ? "at most " : "below ", high);
-}
-
-// Written so that NaN fails.
-bool IsWithin(double value, const Limits& limits) {
-  const bool low = limits.low_end == End::kIncluded ? value >= limits.low : value > limits.low;
-  const bool high = limits.high_end == End::kIncluded ? value <= limits.high : value < limits.high;
-  return low && high;
-}
-
-// Collects problems of the fields of one block: "training." and a field's name.
-class Block {
- public:
-  Block(std::string prefix, Violations* violations)
-      : prefix_(std::move(prefix)), violations_(violations) {}
-
-  void Add(absl::string_view field, std::string description) {
-    violations_->push_back({absl::StrCat(prefix_, field), std::move(description)});
-  }
-
-  void Range(absl::string_view field, double value, const Limits& limits) {
-    if (IsWithin(value, limits)) return;
-    Add(field, absl::StrCat("is ", Number(value), "; must be ", Describe(limits)));
-  }
-
- private:
-  const std::string prefix_;
-  Violations* const violations_;
-};
-
-// The values of an enum as they are written in job files: LOSS_TYPE_DNO of LossType is "dno".
-template <typename Enum>
-std::vector<std::string> EnumNames() {
-  const auto* descriptor = google::protobuf::GetEnumDescriptor<Enum>();
-  const size_t prefix = descriptor->FindValueByNumber(0)->name().size() - sizeof("UNSPECIFIED") + 1;
-  std::vector<std::string> names;
-  for (int i = 1; i < descriptor->value_count(); ++i) {
-    names.push_back(absl::AsciiStrToLower(descriptor->value(i)->name().substr(prefix)));
-  }
-  return names;
-}
-
-// Refuses "unspecified" (left out, and no default) and numbers that the enum does not have.
-template <typename Enum>
-void CheckEnum(absl::string_view field, Enum value, Block* block) {
-  const auto* known = google::protobuf::GetEnumDescriptor<Enum>()->FindValueByNumber(value);
-  if (value != 0 && known != nullptr) return;
-  block->Add(field, absl::StrCat(value == 0 ? "is required" : absl::StrCat("is ", int{value}),
-                                 "; must be one of ", absl::StrJoin(EnumNames<Enum>(), ", ")));
-}
 
 bool IsJobName(absl::string_view name) {
   return !name.empty() && name.size() <= kNameMax && absl::ascii_islower(name[0]) &&
@@ -138,48 +66,6 @@ void CheckOracle(const v1::OracleSpec& oracle, Violations* violations) {
     block.Add("pattern", "is required for kind regex: a PCRE2 pattern");
   }
   block.Range("target_length", oracle.target_length(), {0, 32768});
-}
-
-// Strategies that look for the best, or for the worst, by score.
-bool LooksForExtremes(v1::PairingStrategy strategy) {
-  return strategy == v1::PAIRING_STRATEGY_BEST_WORST || strategy == v1::PAIRING_STRATEGY_MAX_MAX ||
-         strategy == v1::PAIRING_STRATEGY_MAX_RANDOM || strategy == v1::PAIRING_STRATEGY_BEST_FIRST;
-}
-
-void CheckPairing(const v1::JobSpec& spec, Violations* violations) {
-  Block block("", violations);
-  const v1::PairingSpec& pairing = spec.pairing();
-  CheckEnum("pairing.strategy", pairing.strategy(), &block);
-  CheckEnum("pairing.tie_policy", pairing.tie_policy(), &block);
-  block.Range("pairing.min_margin", pairing.min_margin(), {0, 1e9});
-  block.Range("pairing.min_margin_student", pairing.min_margin_student(), {0, 1e9});
-  block.Range("pairing.min_chosen_score", pairing.min_chosen_score(), {-1e9, 1e9});
-  block.Range("pairing.max_pairs_per_prompt", pairing.max_pairs_per_prompt(), {1, 4096});
-  if (pairing.length_penalty() > 0 && !LooksForExtremes(pairing.strategy())) {
-    block.Add("pairing.length_penalty",
-              absl::StrCat("is ", Number(pairing.length_penalty()),
-                           "; must be 0 unless pairing.strategy is best_worst, max_max, "
-                           "max_random or best_first"));
-  } else {
-    block.Range("pairing.length_penalty", pairing.length_penalty(), {0, 1e6});
-  }
-  if (pairing.strategy() == v1::PAIRING_STRATEGY_ONLINE && spec.sampling().num_generations() != 2) {
-    block.Add("sampling.num_generations", absl::StrCat("is ", spec.sampling().num_generations(),
-                                                       "; must be 2 for pairing.strategy online"));
-  }
-}
-
-void CheckObjective(const v1::ObjectiveSpec& objective, Violations* violations) {
-  Block block("objective.", violations);
-  CheckEnum("loss_type", objective.loss_type(), &block);
-  CheckEnum("reference", objective.reference(), &block);
-  block.Range("beta", objective.beta(), {0, 1000, End::kExcluded});
-  block.Range("label_smoothing", objective.label_smoothing(),
-              {0, 0.5, End::kIncluded, End::kExcluded});
-  if (objective.loss_type() != v1::LOSS_TYPE_SIGMOID && objective.label_smoothing() > 0) {
-    block.Add("label_smoothing", absl::StrCat("is ", Number(objective.label_smoothing()),
-                                              "; must be 0 unless objective.loss_type is sigmoid"));
-  }
 }
 
 void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
@@ -232,7 +118,7 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   CheckSampling(spec.sampling(), &resolved.violations);
   CheckOracle(spec.oracle(), &resolved.violations);
   CheckPairing(spec, &resolved.violations);
-  CheckObjective(spec.objective(), &resolved.violations);
+  CheckObjective(spec, &resolved.violations);
   CheckTraining(spec.training(), &resolved.violations);
   CheckRest(spec, &resolved.violations);
   const Violations inputs = CheckJobInputs(spec);

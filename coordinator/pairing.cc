@@ -214,7 +214,7 @@ v1::Pair MakePair(const PairingInput& input, const Candidates& candidates, const
                   uint32_t index) {
   const double chosen_rate = candidates.win_rates[proposal.chosen];
   const double rejected_rate = candidates.win_rates[proposal.rejected];
-  const bool soft = input.spec->objective().loss_type() == v1::LOSS_TYPE_DNO;
+  const bool soft = input.spec->pairing().target() == v1::PAIR_TARGET_WIN_RATE;
   v1::Pair pair;
   pair.set_name(absl::StrCat(input.job, "/rounds/", input.round, "/pairs/", index));
   pair.set_round(input.round);

@@ -1,5 +1,6 @@
 #include "coordinator/presets.h"
 
+#include <algorithm>
 #include <string>
 
 #include "common/check.h"
@@ -15,8 +16,15 @@ constexpr char kDefaults[] = R"(
   rounds: 3
   prompts_per_round: 256
   seed: 42
-  sampling { num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 }
-  pairing { min_margin: 0 include_gold: false length_penalty: 0 tie_policy: TIE_POLICY_DROP }
+  sampling {
+    num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128
+    opponent: OPPONENT_NONE mixture_coef: 0.5
+  }
+  pairing {
+    min_margin: 0 include_gold: false length_penalty: 0 tie_policy: TIE_POLICY_DROP
+    max_length_ratio: 0 drop_same_text: false ches_percentile: 100
+    defects { repeated_ngram: 0 max_repeats: 3 over_length: false }
+  }
   objective { beta: 0.1 label_smoothing: 0 }
   training {
     learning_rate: 5e-7
@@ -101,17 +109,41 @@ const char* PresetOf(v1::Algorithm algorithm) {
   }
 }
 
+bool HasLoss(const v1::JobSpec& spec, v1::LossType loss) {
+  const auto& losses = spec.objective().loss_type();
+  return std::find(losses.begin(), losses.end(), loss) != losses.end();
+}
+
+void FillPairingDefaults(v1::JobSpec* spec) {
+  v1::PairingSpec& pairing = *spec->mutable_pairing();
+  if (!pairing.has_max_pairs_per_prompt()) {
+    pairing.set_max_pairs_per_prompt(
+        pairing.strategy() == v1::PAIRING_STRATEGY_LARGE_MARGIN ? 1 : 4096);
+  }
+  if (pairing.win_rate() == v1::WIN_RATE_UNSPECIFIED) {
+    pairing.set_win_rate(HasLoss(*spec, v1::LOSS_TYPE_SPPO) ? v1::WIN_RATE_BRADLEY_TERRY
+                                                            : v1::WIN_RATE_OTHERS);
+  }
+  if (pairing.target() == v1::PAIR_TARGET_UNSPECIFIED) {
+    const bool by_score = HasLoss(*spec, v1::LOSS_TYPE_SPPO_SINGLE) ||
+                          HasLoss(*spec, v1::LOSS_TYPE_NASH_MD) ||
+                          HasLoss(*spec, v1::LOSS_TYPE_ADPO_PAIRWISE);
+    pairing.set_target(HasLoss(*spec, v1::LOSS_TYPE_DNO) ? v1::PAIR_TARGET_WIN_RATE
+                       : by_score                        ? v1::PAIR_TARGET_SCORE
+                                                         : v1::PAIR_TARGET_HARD);
+  }
+}
+
 }  // namespace
 
 v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
   // Merging keeps what is set on the left unless the right sets it too.
   v1::JobSpec spec = Parse(kDefaults);
   spec.MergeFrom(Parse(PresetOf(submitted.algorithm())));
+  // Lists would grow instead.
+  if (submitted.objective().loss_type_size() > 0) spec.mutable_objective()->clear_loss_type();
   spec.MergeFrom(submitted);
-  if (!spec.pairing().has_max_pairs_per_prompt()) {
-    const bool one = spec.pairing().strategy() == v1::PAIRING_STRATEGY_LARGE_MARGIN;
-    spec.mutable_pairing()->set_max_pairs_per_prompt(one ? 1 : 4096);
-  }
+  FillPairingDefaults(&spec);
   if (spec.oracle().kind() == v1::ORACLE_KIND_LENGTH && !spec.oracle().has_target_length()) {
     spec.mutable_oracle()->set_target_length(0);
   }

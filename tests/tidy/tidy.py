@@ -292,8 +292,8 @@ def compare_with_frozen(tree, path, actual):
 
 
 def check_job_fields(tree):
-    return compare_with_frozen(tree, "tests/tidy/job_fields.txt",
-                               job_fields(tree.get("proto/attune/v1/job.proto", "")))
+    protos = [tree.get(f"proto/attune/v1/{name}.proto", "") for name in ("job", "objective")]
+    return compare_with_frozen(tree, "tests/tidy/job_fields.txt", job_fields("\n".join(protos)))
 
 
 def check_flags(tree):
