@@ -37,6 +37,8 @@ class SpecReader {
  private:
   void ReadField(const YAML::Node& value, const std::string& path, const FieldDescriptor& field,
                  Message& message);
+  void ReadList(const YAML::Node& value, const std::string& path, const FieldDescriptor& field,
+                Message& message);
   void ReadScalar(const YAML::Node& value, const std::string& path, const FieldDescriptor& field,
                   Message& message);
   void ReadUnsigned(const YAML::Node& value, const std::string& path, const FieldDescriptor& field,
@@ -120,7 +122,7 @@ void SpecReader::ReadMap(const YAML::Node& map, const std::string& path, Message
 
 void SpecReader::ReadField(const YAML::Node& value, const std::string& path,
                            const FieldDescriptor& field, Message& message) {
-  ATTUNE_CHECK(!field.is_repeated());
+  if (field.is_repeated()) return ReadList(value, path, field, message);
   const bool is_block = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
   if (is_block && value.IsMap()) {
     ReadMap(value, path, *message.GetReflection()->MutableMessage(&message, &field));
@@ -128,6 +130,24 @@ void SpecReader::ReadField(const YAML::Node& value, const std::string& path,
     Refuse(value, path, absl::StrCat("must be a map of keys, is ", Shown(value)));
   } else {
     ReadScalar(value, path, field, message);
+  }
+}
+
+// A list, or its only item alone.
+void SpecReader::ReadList(const YAML::Node& value, const std::string& path,
+                          const FieldDescriptor& field, Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  const bool is_block = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+  for (size_t i = 0; i < (value.IsSequence() ? value.size() : 1); ++i) {
+    const YAML::Node item = value.IsSequence() ? value[i] : value;
+    const std::string item_path = absl::StrCat(path, "[", i, "]");
+    if (is_block && item.IsMap()) {
+      ReadMap(item, item_path, *reflection.AddMessage(&message, &field));
+    } else if (is_block) {
+      Refuse(item, item_path, absl::StrCat("must be a map of keys, is ", Shown(item)));
+    } else {
+      ReadScalar(item, value.IsSequence() ? item_path : path, field, message);
+    }
   }
 }
 
@@ -189,7 +209,9 @@ void SpecReader::ReadDouble(const YAML::Node& value, const std::string& path,
       !absl::SimpleAtod(value.Scalar(), &number) || !std::isfinite(number)) {
     return Refuse(value, path, absl::StrCat("must be a finite number, is ", Shown(value)));
   }
-  message.GetReflection()->SetDouble(&message, &field, number);
+  const Reflection& reflection = *message.GetReflection();
+  if (field.is_repeated()) return reflection.AddDouble(&message, &field, number);
+  reflection.SetDouble(&message, &field, number);
 }
 
 void SpecReader::ReadBool(const YAML::Node& value, const std::string& path,
@@ -210,7 +232,9 @@ void SpecReader::ReadEnum(const YAML::Node& value, const std::string& path,
   for (int i = 1; i < type.value_count(); ++i) {
     choices.push_back(absl::AsciiStrToLower(type.value(i)->name().substr(prefix_size)));
     if (value.IsScalar() && value.Scalar() == choices.back()) {
-      return message.GetReflection()->SetEnum(&message, &field, type.value(i));
+      const Reflection& reflection = *message.GetReflection();
+      if (field.is_repeated()) return reflection.AddEnum(&message, &field, type.value(i));
+      return reflection.SetEnum(&message, &field, type.value(i));
     }
   }
   const std::string hint = value.IsScalar() ? DidYouMean(value.Scalar(), choices) : "";
@@ -242,6 +266,14 @@ void ResolvePaths(const std::string& job_directory, v1::JobSpec& spec) {
   }
   if (spec.has_oracle()) {
     spec.mutable_oracle()->set_path(ResolvePath(spec.oracle().path(), job_directory));
+  }
+  for (v1::AuxiliaryOracleSpec& auxiliary : *spec.mutable_auxiliary_oracles()) {
+    v1::OracleSpec& oracle = *auxiliary.mutable_oracle();
+    oracle.set_path(ResolvePath(oracle.path(), job_directory));
+  }
+  if (spec.has_objective()) {
+    v1::ObjectiveSpec& objective = *spec.mutable_objective();
+    objective.set_reference_model(ResolvePath(objective.reference_model(), job_directory));
   }
 }
 
@@ -294,7 +326,11 @@ std::vector<FieldViolation> MergeViolations(const std::vector<FieldViolation>& f
   std::vector<FieldViolation> merged = file;
   for (const FieldViolation& found : coordinator) {
     bool follows = false;
-    for (const FieldViolation& known : file) follows |= IsWithin(found.field, known.field);
+    for (const FieldViolation& known : file) {
+      // Without an item that was refused, the coordinator saw another list.
+      const absl::string_view field = known.field;
+      follows |= IsWithin(found.field, field.substr(0, field.find('[')));
+    }
     if (!follows) merged.push_back(found);
   }
   return merged;

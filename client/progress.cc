@@ -115,19 +115,31 @@ std::string Bar(double fraction) {
 }  // namespace
 
 std::string FormatPairCounts(const v1::PairCounts& counts) {
-  const std::pair<uint32_t, const char*> reasons[] = {{counts.tie(), "tie"},
-                                                      {counts.low_score(), "low score"},
-                                                      {counts.low_margin(), "low margin"},
-                                                      {counts.duplicate(), "duplicate"},
-                                                      {counts.over_limit(), "over limit"},
-                                                      {counts.empty(), "empty"}};
+  const std::pair<uint32_t, const char*> reasons[] = {
+      {counts.tie(), "tie"},
+      {counts.low_score(), "low score"},
+      {counts.low_margin(), "low margin"},
+      {counts.duplicate(), "duplicate"},
+      {counts.same_text(), "same text"},
+      {counts.length_ratio(), "length ratio"},
+      {counts.source(), "other source"},
+      {counts.defect(), "defect"},
+      {counts.over_limit(), "over limit"},
+      {counts.high_ches(), "high CHES"},
+      {counts.empty(), "empty"}};
   uint64_t dropped = 0;
   std::vector<std::string> parts;
   for (const auto& [count, reason] : reasons) {
     dropped += count;
     if (count > 0) parts.push_back(absl::StrCat(WithThousands(count), " ", reason));
   }
-  const std::string kept = absl::StrCat(WithThousands(counts.kept()), " pairs");
+  std::string kept = absl::StrCat(WithThousands(counts.kept()), " pairs");
+  if (counts.soft_tie() > 0) {
+    absl::StrAppend(&kept, " (", WithThousands(counts.soft_tie()), " soft ties)");
+  }
+  if (counts.replayed() > 0) {
+    absl::StrAppend(&kept, " + ", WithThousands(counts.replayed()), " replayed");
+  }
   if (parts.empty()) return kept;
   return absl::StrCat(kept, ", dropped ", WithThousands(dropped), " (", absl::StrJoin(parts, ", "),
                       ")");

@@ -94,6 +94,21 @@ std::string CopyPrompt(const Json& line, v1::Prompt* prompt) {
   return prompt->text().empty() ? "\"prompt\" is empty" : "";
 }
 
+// Of a line whose prompt is copied.
+std::string CopyCorrupted(const Json& line, v1::Prompt* prompt) {
+  std::string text;
+  std::string problem = CopyOptionalText(line, "corrupted", &text);
+  if (!problem.empty() || text.empty()) return problem;
+  if (prompt->messages().empty()) {
+    prompt->set_corrupted(std::move(text));
+  } else {
+    Json messages = line["messages"];
+    messages.back()["content"] = std::move(text);
+    prompt->set_corrupted(messages.dump());
+  }
+  return "";
+}
+
 // What is wrong with the line, or "".
 std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
   if (text.size() > kLineBytesMax) return "the line is longer than 1 MiB";
@@ -113,6 +128,7 @@ std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
   if (line.is_discarded()) return "the line is not valid JSON";
   if (!line.is_object()) return absl::StrCat("the line must be {...}, not ", line.type_name());
   std::string problem = CopyPrompt(line, prompt);
+  if (problem.empty()) problem = CopyCorrupted(line, prompt);
   if (problem.empty()) problem = CopyOptionalText(line, "answer", prompt->mutable_gold());
   if (problem.empty()) problem = CopyOptionalText(line, "gold", prompt->mutable_gold());
   if (problem.empty()) problem = CopyOptionalText(line, "domain", prompt->mutable_domain());

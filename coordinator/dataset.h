@@ -19,9 +19,11 @@ struct Dataset {
 // INVALID_ARGUMENT names the first bad line by number ("prompts.jsonl line 3: ...") and says how
 // many there are; also for an empty dataset. NOT_FOUND when there is no such file. A line is
 // {"prompt": non-empty text} or {"messages": [{"role": text, "content": text, ...}, ...]}, the last
-// not empty and not of the role assistant, with optional texts "gold" (or "answer") and "domain"
-// (null = left out). Other keys are ignored, also "messages" beside a prompt; those of a message
-// are kept for the chat template. Blank lines are skipped.
+// not empty and not of the role assistant, with optional texts "gold" (or "answer"), "corrupted"
+// and "domain" (null = left out). "corrupted" takes the place of the prompt or of the content of
+// the last message: Prompt.corrupted is then a text like Prompt.text or a list like
+// Prompt.messages. Other keys are ignored, also "messages" beside a prompt; those of a message are
+// kept for the chat template. Blank lines are skipped.
 [[nodiscard]] absl::StatusOr<Dataset> LoadDataset(const std::string& path);
 
 // Held-out prompts: a seeded draw of `holdout` prompts; the same for all rounds. In index order.

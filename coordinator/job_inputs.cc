@@ -10,27 +10,25 @@
 #include "absl/strings/str_join.h"
 #include "common/files.h"
 #include "coordinator/dataset.h"
+#include "coordinator/objective_spec.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {
 namespace {
 
-using Violations = std::vector<FieldViolation>;
-
-void CheckModel(const std::string& path, Violations* violations) {
-  const auto add = [&](const std::string& text) { violations->push_back({"model.path", text}); };
-  if (path.empty()) return add("is required: the directory of a Hugging Face model");
+// `field` holds the path of a Hugging Face model, of which `files` must be there: lists of names of
+// which one is enough.
+void CheckModel(const std::string& field, const std::string& path,
+                const std::vector<std::vector<std::string>>& files, Violations* violations) {
+  const auto add = [&](const std::string& text) { violations->push_back({field, text}); };
   if (!DirectoryExists(path)) return add(absl::StrCat("is ", path, "; there is no such directory"));
   std::vector<std::string> missing;
-  const auto need = [&](const std::vector<std::string>& files) {
-    const bool found = std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+  for (const std::vector<std::string>& names : files) {
+    const bool found = std::any_of(names.begin(), names.end(), [&](const std::string& file) {
       return FileExists(JoinPath(path, file));
     });
-    if (!found) missing.push_back(absl::StrJoin(files, " or "));
-  };
-  need({"config.json"});
-  need({"model.safetensors", "model.safetensors.index.json"});
-  need({"tokenizer.json"});
+    if (!found) missing.push_back(absl::StrJoin(names, " or "));
+  }
   if (!missing.empty()) {
     add(absl::StrCat("is ", path, "; it has no ", absl::StrJoin(missing, ", no "),
                      "; attune inspect --model ", path, " tells what to do"));
@@ -74,17 +72,31 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
                      " has no chat template; give \"prompt\", or add a "
                      "chat_template.jinja to the model"));
   }
-  const bool has_gold =
-      std::any_of(dataset->prompts.begin(), dataset->prompts.end(),
-                  [](const v1::Prompt& prompt) { return !prompt.gold().empty(); });
-  if (spec.pairing().include_gold() && !has_gold) {
+  const auto lacks = [&](const std::string& (v1::Prompt::*column)() const) {
+    return std::count_if(dataset->prompts.begin(), dataset->prompts.end(),
+                         [&](const v1::Prompt& prompt) { return (prompt.*column)().empty(); });
+  };
+  const size_t no_gold = lacks(&v1::Prompt::gold);
+  const bool group = spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP;
+  if (spec.pairing().include_gold() && no_gold > 0 && (group || no_gold == prompts)) {
+    const std::string which =
+        no_gold == prompts ? absl::StrCat("no line of ", path, " has")
+                           : absl::StrCat(no_gold, " lines of ", path, " have no");
     add("pairing.include_gold",
-        absl::StrCat("is true, but no line of ", path, " has \"gold\" or \"answer\""));
+        absl::StrCat("is true, but ", which, " \"gold\" or \"answer\"",
+                     group ? ", and groups are of one size" : ""));
+  }
+  const LossNeeds needs = NeedsOf(spec.objective());
+  const size_t no_corrupted = lacks(&v1::Prompt::corrupted);
+  if ((needs.corrupted || needs.views) && no_corrupted > 0) {
+    add("dataset.path", absl::StrCat("is ", path, ", of which ", no_corrupted,
+                                     " lines have no \"corrupted\" prompt; realign and mcm_dpo "
+                                     "need one on every line"));
   }
 }
 
-void CheckLexicon(const std::string& path, Violations* violations) {
-  const auto add = [&](const std::string& text) { violations->push_back({"oracle.path", text}); };
+void CheckLexicon(const std::string& field, const std::string& path, Violations* violations) {
+  const auto add = [&](const std::string& text) { violations->push_back({field, text}); };
   if (path.empty()) return;  // job_spec.cc demands it
   if (!FileExists(path)) return add(absl::StrCat("is ", path, "; there is no such file"));
   const absl::StatusOr<std::string> first = ReadFileRange(path, 0, 1);
@@ -93,7 +105,7 @@ void CheckLexicon(const std::string& path, Violations* violations) {
 }
 
 // With the options of the oracle.
-void CheckPattern(const std::string& pattern, Violations* violations) {
+void CheckPattern(const std::string& field, const std::string& pattern, Violations* violations) {
   if (pattern.empty()) return;  // job_spec.cc demands it
   int error = 0;
   PCRE2_SIZE offset = 0;
@@ -103,21 +115,42 @@ void CheckPattern(const std::string& pattern, Violations* violations) {
   PCRE2_UCHAR text[256];
   pcre2_get_error_message(error, text, sizeof(text));
   violations->push_back(
-      {"oracle.pattern", absl::StrCat("is '", pattern, "'; it does not compile at offset ", offset,
+      {field, absl::StrCat("is '", pattern, "'; it does not compile at offset ", offset,
                                       ": ", reinterpret_cast<const char*>(text))});
+}
+
+// `prefix` is "oracle." or that of an auxiliary one.
+void CheckOracleInputs(const std::string& prefix, const v1::OracleSpec& oracle,
+                       Violations* violations) {
+  if (oracle.kind() == v1::ORACLE_KIND_LEXICON) {
+    CheckLexicon(absl::StrCat(prefix, "path"), oracle.path(), violations);
+  }
+  if (oracle.kind() == v1::ORACLE_KIND_REGEX) {
+    CheckPattern(absl::StrCat(prefix, "pattern"), oracle.pattern(), violations);
+  }
 }
 
 }  // namespace
 
 std::vector<FieldViolation> CheckJobInputs(const v1::JobSpec& spec) {
+  const std::vector<std::vector<std::string>> weights = {
+      {"config.json"}, {"model.safetensors", "model.safetensors.index.json"}};
   Violations violations;
-  CheckModel(spec.model().path(), &violations);
-  CheckDataset(spec, &violations);
-  if (spec.oracle().kind() == v1::ORACLE_KIND_LEXICON) {
-    CheckLexicon(spec.oracle().path(), &violations);
+  if (spec.model().path().empty()) {
+    violations.push_back({"model.path", "is required: the directory of a Hugging Face model"});
+  } else {
+    CheckModel("model.path", spec.model().path(), {weights[0], weights[1], {"tokenizer.json"}},
+               &violations);
   }
-  if (spec.oracle().kind() == v1::ORACLE_KIND_REGEX) {
-    CheckPattern(spec.oracle().pattern(), &violations);
+  if (!spec.objective().reference_model().empty()) {
+    CheckModel("objective.reference_model", spec.objective().reference_model(), weights,
+               &violations);
+  }
+  CheckDataset(spec, &violations);
+  CheckOracleInputs("oracle.", spec.oracle(), &violations);
+  for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
+    CheckOracleInputs(absl::StrCat("auxiliary_oracles[", k, "].oracle."),
+                      spec.auxiliary_oracles(k).oracle(), &violations);
   }
   return violations;
 }

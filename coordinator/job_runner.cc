@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/check.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/files.h"
@@ -18,6 +19,7 @@
 #include "coordinator/job_failure.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/timestamps.h"
+#include "coordinator/train_request.h"
 
 namespace attune {
 namespace {
@@ -183,16 +185,23 @@ absl::StatusOr<PhaseResult> JobRunner::Judge(const Context& context) {
   const v1::RoundRecord& record = context.record;
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
                           store_->ListResponses(context.job.ordinal(), record.round()));
-  const v1::JudgeRequest request =
-      MakeJudgeRequest(context.job.resolved_spec().oracle(), context.dataset,
-                       InRoundOrder(record, std::move(responses)));
-  absl::StatusOr<std::vector<v1::Judgment>> judgments =
-      workers_->Judge(request, context.stop, ProgressOf(context, "judgments", false));
-  if (absl::IsInvalidArgument(judgments.status())) {
-    return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  responses = InRoundOrder(record, std::move(responses));
+  const auto judge = [&](const v1::OracleSpec& oracle) {
+    auto judgments = workers_->Judge(MakeJudgeRequest(oracle, context.dataset, responses),
+                                     context.stop, ProgressOf(context, "judgments", false));
+    if (!absl::IsInvalidArgument(judgments.status())) return judgments;
+    judgments = JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
+    return judgments;
+  };
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Judgment> judgments, judge(spec.oracle()));
+  for (const v1::AuxiliaryOracleSpec& auxiliary : spec.auxiliary_oracles()) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::Judgment> others, judge(auxiliary.oracle()));
+    for (size_t i = 0; i < judgments.size(); ++i) {
+      *judgments[i].add_auxiliary()->mutable_scores() = others[i].scores();
+    }
   }
-  ATTUNE_RETURN_IF_ERROR(judgments.status());
-  return ResponsesJudged{*std::move(judgments)};
+  return ResponsesJudged{std::move(judgments)};
 }
 
 absl::StatusOr<PhaseResult> JobRunner::Pair(const Context& context) {
@@ -206,26 +215,31 @@ absl::StatusOr<PhaseResult> JobRunner::Pair(const Context& context) {
   judgments = InRoundOrder(record, std::move(judgments));
   std::vector<v1::Prompt> prompts;
   for (uint32_t index : record.prompt_indices()) prompts.push_back(context.dataset.prompts[index]);
-  return PairsBuilt{BuildPairs({.job = context.job.name(),
-                                .round = record.round(),
-                                .seed = context.job.resolved_spec().seed(),
-                                .spec = &context.job.resolved_spec(),
-                                .prompts = prompts,
-                                .responses = responses,
-                                .judgments = judgments})};
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  PairingOutput output = BuildPairs({.job = context.job.name(),
+                                     .round = record.round(),
+                                     .seed = spec.seed(),
+                                     .spec = &spec,
+                                     .prompts = prompts,
+                                     .responses = responses,
+                                     .judgments = judgments});
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::RoundRecord> rounds, store_->ListRounds(job));
+  v1::RoundRecord paired = record;
+  *paired.mutable_pairs() = output.counts;
+  output.counts.set_replayed(static_cast<uint32_t>(ReplayOf(spec, paired, rounds).size()));
+  return PairsBuilt{std::move(output)};
 }
 
 absl::StatusOr<PhaseResult> JobRunner::Train(const Context& context) {
   const v1::RoundRecord& record = context.record;
-  const v1::JobSpec& spec = context.job.resolved_spec();
-  v1::TrainRoundRequest request;
-  request.set_job(context.job.name());
-  request.set_round(record.round());
-  *request.mutable_input() = PoliciesFor(context, record.policy()).current;
-  *request.mutable_objective() = spec.objective();
-  *request.mutable_training() = spec.training();
-  request.set_pairs(record.pairs().kept());
-  request.set_output_path(CheckpointPath(context.job, record.round()));
+  ATTUNE_ASSIGN_OR_RETURN(const std::optional<v1::RoundRecord> before,
+                          store_->GetRound(context.job.ordinal(), record.round() - 1));
+  ATTUNE_CHECK(before.has_value());
+  v1::TrainRoundRequest request = MakeTrainRequest(
+      context.job, record, *before, PoliciesFor(context, record.policy()),
+      {.checkpoint = CheckpointPath(context.job, record.round()),
+       .reference = record.round() > 1 ? ReferencePath(context.job, record.round()) : "",
+       .next_reference = ReferencePath(context.job, record.round() + 1)});
   ATTUNE_RETURN_IF_ERROR(CreateDirectories(ParentPath(request.output_path())));
   PolicyTrained trained{.checkpoint_path = request.output_path()};
   const StepCall on_step = [&](const v1::StepMetrics& step) {
@@ -248,6 +262,7 @@ absl::StatusOr<PhaseResult> JobRunner::Train(const Context& context) {
   }
   ATTUNE_RETURN_IF_ERROR(result.status());
   trained.policy = result->policy();
+  trained.reference_digest = result->reference_digest();
   return trained;
 }
 
@@ -354,6 +369,11 @@ std::string JobRunner::CheckpointPath(const v1::Job& job, uint32_t round) const 
                       round);
 }
 
+// The mixed reference of a round.
+std::string JobRunner::ReferencePath(const v1::Job& job, uint32_t round) const {
+  return absl::StrCat(ParentPath(CheckpointPath(job, round)), "/reference-", round);
+}
+
 void JobRunner::RemoveOldCheckpoints(const Context& context) const {
   const uint32_t keep = context.job.resolved_spec().checkpoint().save_total_limit();
   const std::string directory = ParentPath(CheckpointPath(context.job, 1));
@@ -361,8 +381,12 @@ void JobRunner::RemoveOldCheckpoints(const Context& context) const {
   if (!names.ok()) return;  // round 0 has none
   for (const std::string& name : *names) {
     uint32_t round = 0;
-    if (!absl::SimpleAtoi(absl::StripPrefix(name, "round-"), &round)) continue;
-    if (round + keep > context.record.round()) continue;
+    const uint32_t now = context.record.round();
+    const bool old_checkpoint =
+        absl::SimpleAtoi(absl::StripPrefix(name, "round-"), &round) && round + keep <= now;
+    const bool old_reference =
+        absl::SimpleAtoi(absl::StripPrefix(name, "reference-"), &round) && round <= now;
+    if (!old_checkpoint && !old_reference) continue;
     const absl::Status status = RemoveAll(JoinPath(directory, name));
     if (!status.ok()) LogWarning("old checkpoint stays: ", status.message());
   }

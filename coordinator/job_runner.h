@@ -62,6 +62,7 @@ class JobRunner {
   void CountPhase(const Context& context, const v1::RoundRecord& record, double seconds);
   Policies PoliciesFor(const Context& context, const v1::PolicyVersion& version) const;
   std::string CheckpointPath(const v1::Job& job, uint32_t round) const;
+  std::string ReferencePath(const v1::Job& job, uint32_t round) const;
   void RemoveOldCheckpoints(const Context& context) const;
   ProgressCall ProgressOf(const Context& context, const std::string& unit, bool evaluating);
 

@@ -89,11 +89,17 @@ void JobServiceImpl::AskWorkers(const v1::JobSpec& spec, std::vector<FieldViolat
       violations->push_back({"model.path", std::string(status.message())});
     }
   }
-  if (oracle && !HasViolation(*violations, "oracle")) {
-    const absl::Status status = workers_->DescribeOracle(spec.oracle(), {}).status();
+  const auto check_oracle = [&](const std::string& field, const v1::OracleSpec& spec) {
+    if (!oracle || HasViolation(*violations, field)) return;
+    const absl::Status status = workers_->DescribeOracle(spec, {}).status();
     if (absl::IsInvalidArgument(status)) {
-      violations->push_back({"oracle", std::string(status.message())});
+      violations->push_back({field, std::string(status.message())});
     }
+  };
+  check_oracle("oracle", spec.oracle());
+  for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
+    check_oracle(absl::StrCat("auxiliary_oracles[", k, "].oracle"),
+                 spec.auxiliary_oracles(k).oracle());
   }
 }
 

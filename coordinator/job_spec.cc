@@ -17,6 +17,7 @@ namespace attune {
 namespace {
 
 constexpr size_t kNameMax = 63;
+constexpr int kAuxiliaryOraclesMax = 8;
 
 bool IsJobName(absl::string_view name) {
   return !name.empty() && name.size() <= kNameMax && absl::ascii_islower(name[0]) &&
@@ -45,11 +46,13 @@ void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   block.Range("top_p", sampling.top_p(), {0, 1, End::kExcluded});
   block.Range("top_k", sampling.top_k(), {0, 1e6});
   block.Range("max_new_tokens", sampling.max_new_tokens(), {1, 32768});
+  CheckEnum("opponent", sampling.opponent(), &block);
+  block.Range("mixture_coef", sampling.mixture_coef(), {0, 1});
 }
 
 // Each kind of oracle has one field of its own; whether files are there is told by job_inputs.h.
-void CheckOracle(const v1::OracleSpec& oracle, Violations* violations) {
-  Block block("oracle.", violations);
+void CheckOracle(const std::string& prefix, const v1::OracleSpec& oracle, Violations* violations) {
+  Block block(prefix, violations);
   CheckEnum("kind", oracle.kind(), &block);
   const auto own = [&](const char* field, bool given, v1::OracleKind kind, const char* kind_name) {
     if (given && oracle.kind() != 0 && oracle.kind() != kind) {
@@ -66,6 +69,24 @@ void CheckOracle(const v1::OracleSpec& oracle, Violations* violations) {
     block.Add("pattern", "is required for kind regex: a PCRE2 pattern");
   }
   block.Range("target_length", oracle.target_length(), {0, 32768});
+  block.Range("flip_rate", oracle.flip_rate(), {0, 1});
+}
+
+void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
+  Block block("", violations);
+  if (spec.auxiliary_oracles_size() > kAuxiliaryOraclesMax) {
+    block.Add("auxiliary_oracles", absl::StrCat("has ", spec.auxiliary_oracles_size(),
+                                                " oracles; at most ", kAuxiliaryOraclesMax));
+  }
+  for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
+    const v1::AuxiliaryOracleSpec& auxiliary = spec.auxiliary_oracles(k);
+    const std::string name = absl::StrCat("auxiliary_oracles[", k, "].");
+    CheckOracle(absl::StrCat(name, "oracle."), auxiliary.oracle(), violations);
+    block.Range(absl::StrCat(name, "weight"), auxiliary.weight(), {0, 1e6});
+    if (auxiliary.oracle().flip_rate() > 0) {
+      block.Add(absl::StrCat(name, "oracle.flip_rate"), "must be 0; only oracle has it");
+    }
+  }
 }
 
 void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
@@ -114,9 +135,14 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   MakeAbsolute(spec.mutable_model()->mutable_path(), model_root);
   MakeAbsolute(spec.mutable_dataset()->mutable_path(), model_root);
   if (spec.has_oracle()) MakeAbsolute(spec.mutable_oracle()->mutable_path(), model_root);
+  for (v1::AuxiliaryOracleSpec& auxiliary : *spec.mutable_auxiliary_oracles()) {
+    MakeAbsolute(auxiliary.mutable_oracle()->mutable_path(), model_root);
+  }
+  MakeAbsolute(spec.mutable_objective()->mutable_reference_model(), model_root);
   CheckTop(spec, &resolved.violations);
   CheckSampling(spec.sampling(), &resolved.violations);
-  CheckOracle(spec.oracle(), &resolved.violations);
+  CheckOracle("oracle.", spec.oracle(), &resolved.violations);
+  CheckAuxiliaryOracles(spec, &resolved.violations);
   CheckPairing(spec, &resolved.violations);
   CheckObjective(spec, &resolved.violations);
   CheckTraining(spec.training(), &resolved.violations);

@@ -29,13 +29,19 @@ struct PairingOutput {
   std::string digest;           // SHA-256 over the pairs, names left out
 };
 
-// Candidates are ordered by score; `length_penalty` only decides which of them a strategy looks at.
-// Every proposed pair then has to pass: tokens on both sides, different ones, `tie_policy`,
-// `min_chosen_score`, the margin; the first that it fails is the reason that is counted.
+// A strategy proposes pairs of the candidates of a prompt (pairing_rules.h), or with group one list
+// of all; filters drop some (pairing_filters.h), those of a prompt first and CHES over the round
+// last. Every proposal is counted once: as kept or by the first reason to drop it. A list whose
+// size is not num_generations (and 1 with include_gold) counts as empty.
 //
-// Win rate of a candidate: mean over the others of 1 if it scores higher, 1/2 if equal, else 0
-// (DNO, Algorithm 2). Pair.target is sigmoid(win rate gap) for loss_type dno, which is the soft
-// label of DNO, Algorithm 1 (Rosset et al. 2024), and 1 otherwise.
+// First of all, the scores of a prompt get the opposite sign where a draw by (seed, round, prompt)
+// is below oracle.flip_rate. Defects make a candidate worse than every other without, by an
+// infinite gap, in margins, win rates and targets alike; the scores that a pair records, and
+// min_chosen_score, are not touched by them.
+//
+// Win rate of a candidate: as PairingSpec.win_rate. Pair.target: as PairingSpec.target, 1/2 for a
+// tie that tie_policy soft keeps, always 1 for teacher_wins. Margins: sums of weight * score over
+// the auxiliary oracles. Pairs carry no Response.hidden_sum.
 PairingOutput BuildPairs(const PairingInput& input);
 
 }  // namespace attune

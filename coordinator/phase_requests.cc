@@ -1,6 +1,7 @@
 #include "coordinator/phase_requests.h"
 
 #include "common/rng.h"
+#include "coordinator/objective_spec.h"
 
 namespace attune {
 namespace {
@@ -19,7 +20,15 @@ v1::SampleRequest MakeSampleRequest(const v1::JobSpec& spec, const Dataset& data
   return request;
 }
 
+void ClearCorrupted(v1::SampleRequest* request) {
+  for (v1::Prompt& prompt : *request->mutable_prompts()) prompt.clear_corrupted();
+}
+
 }  // namespace
+
+bool NeedsHiddenSums(const v1::JobSpec& spec) {
+  return spec.pairing().has_ches_percentile() && spec.pairing().ches_percentile() < 100;
+}
 
 v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,
                                      absl::Span<const uint32_t> prompts, uint32_t round,
@@ -28,6 +37,9 @@ v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dat
   request.set_seed(spec.seed());
   request.set_include_gold(spec.pairing().include_gold());
   request.set_with_initial_logps(spec.objective().reference() == v1::REFERENCE_INITIAL);
+  request.set_with_hidden_sums(NeedsHiddenSums(spec));
+  const LossNeeds needs = NeedsOf(spec.objective());
+  if (!needs.corrupted && !needs.views) ClearCorrupted(&request);
   return request;
 }
 
@@ -37,7 +49,9 @@ v1::SampleRequest HoldoutSampleRequest(const v1::JobSpec& spec, const Dataset& d
   v1::SampleRequest request = MakeSampleRequest(spec, dataset, prompts, round, policy);
   request.set_seed(CounterRng({spec.seed(), kHoldoutTag}).key());
   request.mutable_sampling()->set_num_generations(1);
+  request.mutable_sampling()->set_opponent(v1::OPPONENT_NONE);
   request.set_with_initial_logps(true);
+  ClearCorrupted(&request);
   return request;
 }
 

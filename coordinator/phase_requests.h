@@ -13,13 +13,17 @@
 
 namespace attune {
 
-// The training samples of a round.
+// Whether pairing looks at Response.hidden_sum.
+bool NeedsHiddenSums(const v1::JobSpec& spec);
+
+// The training samples of a round, with what its pairs and losses need of them. Corrupted prompts
+// go along only where a loss uses them: otherwise their length must not matter.
 v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,
                                      absl::Span<const uint32_t> prompts, uint32_t round,
                                      const v1::PolicyVersion& policy);
 
-// One response for each held-out prompt, with log-probabilities of the initial policy. Its draws
-// are independent of the training samples' and of other rounds'.
+// One response of the policy itself for each held-out prompt, with log-probabilities of the initial
+// policy. Its draws are independent of the training samples' and of other rounds'.
 v1::SampleRequest HoldoutSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,
                                        absl::Span<const uint32_t> prompts, uint32_t round,
                                        const v1::PolicyVersion& policy);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/check.h"
+#include "coordinator/objective_spec.h"
 #include "google/protobuf/text_format.h"
 
 namespace attune {
@@ -25,7 +26,10 @@ constexpr char kDefaults[] = R"(
     max_length_ratio: 0 drop_same_text: false ches_percentile: 100
     defects { repeated_ngram: 0 max_repeats: 3 over_length: false }
   }
-  objective { beta: 0.1 label_smoothing: 0 }
+  objective {
+    beta: 0.1 label_smoothing: 0 f_divergence_type: F_DIVERGENCE_TYPE_REVERSE_KL
+    ld_alpha: 1 sampo: false use_weighting: false
+  }
   training {
     learning_rate: 5e-7
     per_device_train_batch_size: 8
@@ -134,6 +138,12 @@ void FillPairingDefaults(v1::JobSpec* spec) {
   }
 }
 
+void FillOracleDefaults(v1::OracleSpec* oracle) {
+  const bool length = oracle->kind() == v1::ORACLE_KIND_LENGTH;
+  if (length && !oracle->has_target_length()) oracle->set_target_length(0);
+  if (!oracle->has_flip_rate()) oracle->set_flip_rate(0);
+}
+
 }  // namespace
 
 v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
@@ -144,9 +154,13 @@ v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
   if (submitted.objective().loss_type_size() > 0) spec.mutable_objective()->clear_loss_type();
   spec.MergeFrom(submitted);
   FillPairingDefaults(&spec);
-  if (spec.oracle().kind() == v1::ORACLE_KIND_LENGTH && !spec.oracle().has_target_length()) {
-    spec.mutable_oracle()->set_target_length(0);
+  FillObjectiveDefaults(submitted.objective().reference() != v1::REFERENCE_UNSPECIFIED,
+                        spec.mutable_objective());
+  for (v1::AuxiliaryOracleSpec& auxiliary : *spec.mutable_auxiliary_oracles()) {
+    if (!auxiliary.has_weight()) auxiliary.set_weight(0.5);
+    FillOracleDefaults(auxiliary.mutable_oracle());
   }
+  if (spec.has_oracle()) FillOracleDefaults(spec.mutable_oracle());
   return spec;
 }
 

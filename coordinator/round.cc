@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/status_macros.h"
+#include "coordinator/phase_requests.h"
 #include "coordinator/resource_name.h"
 
 namespace attune {
@@ -26,9 +27,10 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PromptsCho
   return step;
 }
 
-// Whether a response is complete and belongs to the record's policy.
+// Whether a response is complete and belongs to the record's policy. `width` is that of the round's
+// hidden sums, where there are any.
 absl::Status CheckResponse(const v1::JobSpec& spec, const v1::RoundRecord& record,
-                           const v1::Response& response) {
+                           const v1::Response& response, int width) {
   const std::string which = absl::StrCat("response ", response.sample(), " of prompt ",
                                          response.prompt_index());
   if (response.policy().digest() != record.policy().digest()) {
@@ -43,6 +45,22 @@ absl::Status CheckResponse(const v1::JobSpec& spec, const v1::RoundRecord& recor
   if (needs_initial && response.initial_logps_size() != response.token_ids_size()) {
     return Wrong(record, absl::StrCat(which, " lacks log-probabilities of the initial policy"));
   }
+  if (NeedsHiddenSums(spec) && response.hidden_sum().empty()) {
+    return Wrong(record, absl::StrCat(which, " lacks the sum of its hidden states"));
+  }
+  if (NeedsHiddenSums(spec) && response.hidden_sum_size() != width) {
+    return Wrong(record, absl::StrCat(which, " has a sum of hidden states of ",
+                                      response.hidden_sum_size(), " numbers instead of ", width));
+  }
+  const v1::SamplingSpec& sampling = spec.sampling();
+  const bool has_opponent = sampling.opponent() == v1::OPPONENT_INITIAL ||
+                            sampling.opponent() == v1::OPPONENT_MIXTURE;
+  const bool is_opponent = has_opponent && response.sample() + 1 == sampling.num_generations();
+  if (is_opponent != (response.provenance() == v1::PROVENANCE_OPPONENT)) {
+    return Wrong(record, absl::StrCat(which, " is of ", v1::Provenance_Name(response.provenance()),
+                                      is_opponent ? ", but is the opponent's"
+                                                  : ", but is not the opponent's"));
+  }
   return absl::OkStatus();
 }
 
@@ -50,6 +68,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
                                   ResponsesSampled result) {
   v1::RoundRecord& record = step.record;
   auto response = result.responses.begin();
+  const int width = result.responses.empty() ? 0 : response->hidden_sum_size();
   uint64_t tokens = 0;
   for (uint32_t prompt : record.prompt_indices()) {
     uint32_t sample = 0;
@@ -57,7 +76,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
       if (response->sample() != sample++) {
         return Wrong(record, absl::StrCat("samples of prompt ", prompt, " are out of order"));
       }
-      ATTUNE_RETURN_IF_ERROR(CheckResponse(spec, record, *response));
+      ATTUNE_RETURN_IF_ERROR(CheckResponse(spec, record, *response, width));
       tokens += response->token_ids_size();
     }
     const uint32_t expected = spec.sampling().num_generations();
@@ -76,7 +95,22 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
   return step;
 }
 
-absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, ResponsesJudged result) {
+absl::Status CheckScores(const v1::RoundRecord& record, const v1::Judgment& judgment,
+                         const google::protobuf::RepeatedField<double>& scores) {
+  if (scores.size() != judgment.scores_size()) {
+    return Wrong(record, absl::StrCat("an auxiliary oracle gave prompt ", judgment.prompt_index(),
+                                      " ", scores.size(), " scores instead of ",
+                                      judgment.scores_size()));
+  }
+  for (double score : scores) {
+    if (std::isfinite(score)) continue;
+    return Wrong(record, absl::StrCat("a score of prompt ", judgment.prompt_index(),
+                                      " is not finite"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, ResponsesJudged result) {
   v1::RoundRecord& record = step.record;
   if (result.judgments.size() != static_cast<size_t>(record.prompt_indices_size())) {
     return Wrong(record, absl::StrCat(result.judgments.size(), " judgments for ",
@@ -90,13 +124,16 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, ResponsesJ
       return Wrong(record, absl::StrCat("judgment of prompt ", judgment.prompt_index(),
                                         " is out of order"));
     }
-    for (double score : judgment.scores()) {
-      if (!std::isfinite(score)) {
-        return Wrong(record, absl::StrCat("a score of prompt ", judgment.prompt_index(),
-                                          " is not finite"));
-      }
-      sum += score;
-      ++scores;
+    ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, judgment.scores()));
+    for (double score : judgment.scores()) sum += score;
+    scores += judgment.scores_size();
+    if (judgment.auxiliary_size() != spec.auxiliary_oracles_size()) {
+      return Wrong(record, absl::StrCat("prompt ", judgment.prompt_index(), " was judged by ",
+                                        judgment.auxiliary_size(), " auxiliary oracles instead of ",
+                                        spec.auxiliary_oracles_size()));
+    }
+    for (const v1::AuxiliaryScores& auxiliary : judgment.auxiliary()) {
+      ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, auxiliary.scores()));
     }
   }
   if (scores != record.responses()) {
@@ -114,9 +151,10 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PairsBuilt
     return absl::NotFoundError(absl::StrCat(
         "round ", record.round(), " left no pair to learn from: ", counts.tie(), " ties, ",
         counts.low_score(), " below min_chosen_score, ", counts.low_margin(), " below the margin, ",
-        counts.duplicate(), " duplicates, ", counts.empty(),
-        " empty; lower pairing.min_margin or pairing.min_chosen_score, or raise "
-        "sampling.num_generations or sampling.temperature"));
+        counts.duplicate() + counts.same_text(), " duplicates, ", counts.length_ratio(),
+        " beyond max_length_ratio, ", counts.source(), " of other sources, ", counts.defect(),
+        " with two defects, ", counts.empty(), " empty; lower pairing.min_margin or "
+        "pairing.min_chosen_score, or raise sampling.num_generations or sampling.temperature"));
   }
   ATTUNE_CHECK(counts.kept() == result.output.pairs.size());
   *record.mutable_pairs() = counts;
@@ -134,6 +172,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PolicyTrai
   if (result.steps.empty()) return Wrong(record, "the trainers reported no update");
   *record.mutable_trained_policy() = std::move(result.policy);
   record.set_checkpoint_path(std::move(result.checkpoint_path));
+  record.set_reference_digest(std::move(result.reference_digest));
   record.mutable_steps()->Assign(result.steps.begin(), result.steps.end());
   return step;
 }

@@ -35,6 +35,7 @@ struct PolicyTrained {
   v1::PolicyVersion policy;
   std::string checkpoint_path;
   std::vector<v1::StepMetrics> steps;
+  std::string reference_digest;  // of the mixed reference of the next round; empty: none
 };
 struct PolicyPublished {
   v1::Evaluation evaluation;

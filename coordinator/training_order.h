@@ -1,4 +1,4 @@
-// Which pairs a trainer rank gets, in which order, with which reference log-probabilities. Pure.
+// Which pairs a trainer rank gets, in which order, and what of them. Pure.
 #ifndef ATTUNE_COORDINATOR_TRAINING_ORDER_H_
 #define ATTUNE_COORDINATOR_TRAINING_ORDER_H_
 
@@ -12,8 +12,10 @@
 namespace attune {
 
 struct PairSlot {
-  uint32_t pair;    // index within the round
-  uint32_t update;  // within the epoch
+  uint32_t pair;      // of those the round is trained on
+  uint32_t update;    // within the epoch
+  uint32_t position;  // within the update
+  uint32_t next;      // pair of the next position; of the last, that of the first
 };
 
 // The `pairs` of a round are shuffled by (seed, round, epoch), cut into updates of `batch_size`
@@ -22,8 +24,14 @@ struct PairSlot {
 std::vector<PairSlot> TrainingOrder(uint64_t seed, uint32_t pairs,
                                     const v1::StreamPairsRequest& request);
 
-// Sums the log-probabilities of the reference that the job names and of the sampling policy.
-v1::TrainingPair MakeTrainingPair(const v1::Pair& pair, v1::Reference reference, uint32_t update);
+// What the trainer needs of `pair` in round `round` for an objective; the mismatched responses are
+// those of `next`. Log-probabilities of the reference are left out where the trainer computes them:
+// if the policy that the round began with is not the one that sampled the pair, or for references
+// that sample nothing. Where the policy competes with an opponent, chosen is the policy's response,
+// whichever won.
+v1::TrainingPair MakeTrainingPair(const v1::ObjectiveSpec& objective, uint32_t round,
+                                  const PairSlot& slot, const v1::Pair& pair,
+                                  const v1::Pair& next);
 
 }  // namespace attune
 

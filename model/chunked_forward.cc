@@ -9,8 +9,6 @@
 namespace attune {
 namespace {
 
-// Enough rows to keep the multipliers busy.
-constexpr size_t kForwardRowsMax = 256;
 // Some fifty rows of a vocabulary of 150,000, so that the head need not be read from memory for
 // every few of them.
 constexpr int64_t kLogitsMax = 8 << 20;

@@ -11,9 +11,13 @@
 
 namespace attune {
 
+// Rows of one forward pass: enough to keep the multipliers busy.
+inline constexpr size_t kForwardRowsMax = 256;
+
 // Calls take(index of the row, its logits) for every row that wants logits, in order, and stops at
-// the first error. Memory: the activations of 256 rows and 32 MiB of logits (at least one row's),
-// for any number of rows and any vocabulary. The numbers do not depend on how the rows are cut.
+// the first error. Memory: the activations of kForwardRowsMax rows and 32 MiB of logits (at least
+// one row's), for any number of rows and any vocabulary. The numbers do not depend on how the rows
+// are cut.
 absl::Status ForwardInChunks(
     const Policy& policy, absl::Span<const PolicyRow> rows,
     absl::FunctionRef<absl::Status(size_t row, absl::Span<const float> logits)> take);

@@ -18,7 +18,8 @@ enum class StopReason { kEndOfSequence, kLength };
 
 struct Generation {
   std::vector<int32_t> token_ids;     // end-of-sequence token included
-  std::vector<float> logps;           // of each, under the untempered, untruncated policy
+  std::vector<float> logps;           // of each, under the untempered, untruncated policy (of
+                                      // GenerateMixture: the policy alone)
   std::vector<float> sampling_logps;  // of each, under the distribution it was drawn from
                                       // (greedy: 0)
   StopReason stop_reason;
@@ -27,7 +28,7 @@ struct Generation {
 };
 
 struct GenerationRequest {
-  std::vector<int32_t> prompt_ids;   // at least one
+  std::vector<int32_t> prompt_ids;    // at least one
   std::vector<uint64_t> sample_keys;  // one response for each; draw t uses CounterRng(key), t
 };
 
@@ -39,7 +40,17 @@ struct GenerationRequest {
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options);
 
-// The same for one sample of one prompt; calls take(token) as soon as each is drawn.
+// The same, but each token is drawn from the geometric mixture of two policies, the normalised
+// policy^(1 - c) other^c with c = other_weight in [0, 1]: the opponent of Nash-MD (Munos et al.
+// 2023). Temperature and truncation apply to the mixture. With c = 0 the tokens are, to the bit,
+// those of the policy, with c = 1 those of `other`. Holds the caches of both policies and the
+// logits of all sequences. INVALID_ARGUMENT also when the policies differ in vocab_size or
+// max_position_embeddings.
+[[nodiscard]] absl::StatusOr<std::vector<std::vector<Generation>>> GenerateMixture(
+    const Policy& policy, const Policy& other, double other_weight,
+    absl::Span<const GenerationRequest> requests, const SamplingOptions& options);
+
+// As Generate for one sample of one prompt; calls take(token) as soon as each is drawn.
 [[nodiscard]] absl::StatusOr<Generation> GenerateOne(const Policy& policy,
                                                      absl::Span<const int32_t> prompt_ids,
                                                      uint64_t sample_key,

@@ -37,6 +37,28 @@ absl::Status CheckLanguageModel(const Policy& policy) {
       "rewards, not text");
 }
 
+absl::Status CheckCompletion(const Policy& policy, absl::Span<const int32_t> prompt_ids,
+                             absl::Span<const int32_t> completion_ids) {
+  ATTUNE_RETURN_IF_ERROR(CheckLanguageModel(policy));
+  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), completion_ids.size()));
+  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, prompt_ids, "prompt"));
+  return CheckIds(policy, completion_ids, "completion");
+}
+
+// The rows of a prompt and its completion without the last token, which predicts nothing. From row
+// prompt_ids.size() - 1 on they are wanted: each predicts a token of the completion.
+std::vector<PolicyRow> CompletionRows(absl::Span<const int32_t> prompt_ids,
+                                      absl::Span<const int32_t> completion_ids, KvCache* cache) {
+  std::vector<PolicyRow> rows;
+  if (completion_ids.empty()) return rows;
+  const size_t first = prompt_ids.size() - 1;
+  for (size_t i = 0; i < first + completion_ids.size(); ++i) {
+    const int32_t token = i <= first ? prompt_ids[i] : completion_ids[i - first - 1];
+    rows.push_back({cache, static_cast<int64_t>(i), token, i >= first});
+  }
+  return rows;
+}
+
 }  // namespace
 
 absl::Status NotFiniteError() {
@@ -54,26 +76,36 @@ absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_
 absl::StatusOr<std::vector<float>> CompletionLogProbs(const Policy& policy,
                                                       absl::Span<const int32_t> prompt_ids,
                                                       absl::Span<const int32_t> completion_ids) {
-  ATTUNE_RETURN_IF_ERROR(CheckLanguageModel(policy));
-  ATTUNE_RETURN_IF_ERROR(CheckLength(policy, prompt_ids.size(), completion_ids.size()));
-  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, prompt_ids, "prompt"));
-  ATTUNE_RETURN_IF_ERROR(CheckIds(policy, completion_ids, "completion"));
+  ATTUNE_RETURN_IF_ERROR(CheckCompletion(policy, prompt_ids, completion_ids));
   std::vector<float> logps;
-  if (completion_ids.empty()) return logps;
   KvCache cache;
-  std::vector<PolicyRow> rows;
   const size_t first = prompt_ids.size() - 1;  // the row whose logits are of completion token 0
-  for (size_t i = 0; i < first + completion_ids.size(); ++i) {
-    const int32_t token = i <= first ? prompt_ids[i] : completion_ids[i - first - 1];
-    rows.push_back({&cache, static_cast<int64_t>(i), token, i >= first});
-  }
   ATTUNE_RETURN_IF_ERROR(
-      ForwardInChunks(policy, rows, [&](size_t i, absl::Span<const float> logits) {
-        const float normaliser = LogSumExp(logits.data(), logits.size());
-        logps.push_back(logits[completion_ids[i - first]] - normaliser);
-        return std::isfinite(logps.back()) ? absl::OkStatus() : NotFiniteError();
-      }));
+      ForwardInChunks(policy, CompletionRows(prompt_ids, completion_ids, &cache),
+                      [&](size_t i, absl::Span<const float> logits) {
+                        const float normaliser = LogSumExp(logits.data(), logits.size());
+                        logps.push_back(logits[completion_ids[i - first]] - normaliser);
+                        return std::isfinite(logps.back()) ? absl::OkStatus() : NotFiniteError();
+                      }));
   return logps;
+}
+
+absl::StatusOr<std::vector<float>> CompletionHiddenSum(const Policy& policy,
+                                                       absl::Span<const int32_t> prompt_ids,
+                                                       absl::Span<const int32_t> completion_ids) {
+  ATTUNE_RETURN_IF_ERROR(CheckCompletion(policy, prompt_ids, completion_ids));
+  KvCache cache;
+  const std::vector<PolicyRow> rows = CompletionRows(prompt_ids, completion_ids, &cache);
+  std::vector<double> sum(policy.config().hidden_size);
+  for (size_t begin = 0; begin < rows.size(); begin += kForwardRowsMax) {
+    const std::vector<float> states =
+        policy.Forward(absl::MakeConstSpan(rows).subspan(begin, kForwardRowsMax));
+    for (size_t i = 0; i < states.size(); ++i) sum[i % sum.size()] += states[i];
+  }
+  for (const double value : sum) {
+    if (!std::isfinite(value)) return NotFiniteError();
+  }
+  return std::vector<float>(sum.begin(), sum.end());
 }
 
 absl::StatusOr<std::vector<float>> ClassificationScores(const Policy& policy,

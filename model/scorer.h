@@ -24,6 +24,14 @@ absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_
     const Policy& policy, absl::Span<const int32_t> prompt_ids,
     absl::Span<const int32_t> completion_ids);
 
+// The sum, over the completion's tokens, of the final hidden state (after the last norm: what the
+// head reads) at the position that predicts the token, [hidden_size]: from the last token of the
+// prompt to the last but one of the completion. S(y) of Razin et al. 2024. Summed in double in the
+// order of the tokens; zeros for an empty completion. Errors as of CompletionLogProbs.
+[[nodiscard]] absl::StatusOr<std::vector<float>> CompletionHiddenSum(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const int32_t> completion_ids);
+
 // The outputs of a sequence classifier's `score` head at the last token, [num_labels]: of a reward
 // model with one label, the reward. `ids` without padding. INVALID_ARGUMENT when the policy has no
 // such head or the ids do not fit.

@@ -47,6 +47,10 @@ absl::Status CheckSampling(const v1::SamplingSpec& sampling) {
   const uint32_t new_tokens = sampling.max_new_tokens();
   check("max_new_tokens", sampling.has_max_new_tokens(), new_tokens,
         new_tokens >= 1 && new_tokens <= 32768, "1-32768");
+  if (sampling.opponent() == v1::OPPONENT_MIXTURE) {
+    const double coef = sampling.mixture_coef();
+    check("mixture_coef", sampling.has_mixture_coef(), coef, coef >= 0 && coef <= 1, "0-1");
+  }
   return BadRequestError(violations);
 }
 
@@ -60,6 +64,7 @@ SamplingOptions ToOptions(const v1::SamplingSpec& sampling) {
 struct EncodedPrompt {
   std::string text;
   std::vector<int32_t> ids;
+  std::vector<int32_t> corrupted_ids;  // of Prompt.corrupted; empty without
 };
 
 // What one request needs in every thread; all of it constant.
@@ -68,41 +73,83 @@ struct Job {
   const v1::SampleRequest& request;
   const SamplingOptions options;
   std::vector<EncodedPrompt> prompts;  // by prompt of the request
+
+  v1::Opponent opponent() const { return request.sampling().opponent(); }
+  uint32_t generations() const { return request.sampling().num_generations(); }
 };
 
-absl::StatusOr<EncodedPrompt> EncodePrompt(const HeldPolicies& held, const v1::Prompt& prompt) {
+bool HasOpponent(const v1::SamplingSpec& sampling) {
+  return sampling.opponent() == v1::OPPONENT_INITIAL || sampling.opponent() == v1::OPPONENT_MIXTURE;
+}
+
+// Without corrupted_ids.
+absl::StatusOr<EncodedPrompt> Encode(const HeldPolicies& held, const v1::Prompt& prompt) {
   if (prompt.messages().empty()) {
-    return EncodedPrompt{prompt.text(),
-                         held.tokenizer->Encode(prompt.text(), /*add_special_tokens=*/true)};
+    return EncodedPrompt{
+        prompt.text(), held.tokenizer->Encode(prompt.text(), /*add_special_tokens=*/true), {}};
   }
   ATTUNE_RETURN_IF_ERROR(held.chat_template.status());
   ATTUNE_ASSIGN_OR_RETURN(
       std::string text,
       (*held.chat_template)->Render(prompt.messages(), /*add_generation_prompt=*/true));
   std::vector<int32_t> ids = held.tokenizer->Encode(text, /*add_special_tokens=*/false);
-  return EncodedPrompt{std::move(text), std::move(ids)};
+  return EncodedPrompt{std::move(text), std::move(ids), {}};
+}
+
+// The same, once it is seen that a response can follow. `name` is that of the prompt in errors.
+absl::StatusOr<EncodedPrompt> EncodeChecked(const HeldPolicies& held, const v1::Prompt& prompt,
+                                            absl::string_view name) {
+  absl::StatusOr<EncodedPrompt> encoded = Encode(held, prompt);
+  if (!encoded.ok()) {
+    // Whatever is wrong with a template is wrong with the job that needs it.
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " has messages that cannot be used: ", encoded.status().message(),
+                     "; change or remove the prompt, or the template"));
+  }
+  const size_t context = static_cast<size_t>(held.policy->config().max_position_embeddings);
+  const size_t tokens = encoded->ids.size();
+  if (tokens == 0 || tokens >= context) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " has ", tokens, " tokens; the model takes 1 to ", context - 1,
+                     ", so that a response has room; change or remove the prompt"));
+  }
+  return encoded;
+}
+
+// Every response that fits behind the prompt must fit behind the corrupted one too.
+absl::StatusOr<std::vector<int32_t>> EncodeCorrupted(const HeldPolicies& held,
+                                                     const v1::Prompt& prompt,
+                                                     int64_t prompt_tokens,
+                                                     int64_t new_tokens_max) {
+  v1::Prompt corrupted;
+  (prompt.messages().empty() ? *corrupted.mutable_text() : *corrupted.mutable_messages()) =
+      prompt.corrupted();
+  const std::string name = absl::StrCat("the corrupted prompt ", prompt.index());
+  ATTUNE_ASSIGN_OR_RETURN(EncodedPrompt encoded, EncodeChecked(held, corrupted, name));
+  const int64_t context = held.policy->config().max_position_embeddings;
+  const int64_t longest = std::min(new_tokens_max, context - prompt_tokens);
+  const int64_t tokens = static_cast<int64_t>(encoded.ids.size());
+  if (tokens + longest > context) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " has ", tokens, " tokens, which with a response of ", longest,
+                     " tokens exceed the model's max_position_embeddings, ", context,
+                     "; shorten it, or lower sampling.max_new_tokens"));
+  }
+  return std::move(encoded.ids);
 }
 
 absl::StatusOr<std::vector<EncodedPrompt>> EncodePrompts(const HeldPolicies& held,
                                                          const v1::SampleRequest& request) {
-  const size_t context = static_cast<size_t>(held.policy->config().max_position_embeddings);
   std::vector<EncodedPrompt> encoded;
   encoded.reserve(request.prompts_size());
   for (const v1::Prompt& prompt : request.prompts()) {
-    absl::StatusOr<EncodedPrompt> one = EncodePrompt(held, prompt);
-    if (!one.ok()) {
-      // Whatever is wrong with a template is wrong with the job that needs it.
-      return absl::InvalidArgumentError(absl::StrCat(
-          "prompt ", prompt.index(), " has messages that cannot be used: ", one.status().message(),
-          "; change or remove the prompt, or the template"));
-    }
-    const size_t tokens = one->ids.size();
-    if (tokens == 0 || tokens >= context) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("prompt ", prompt.index(), " has ", tokens, " tokens; the model takes 1 to ",
-                       context - 1, ", so that a response has room; change or remove the prompt"));
-    }
-    encoded.push_back(*std::move(one));
+    ATTUNE_ASSIGN_OR_RETURN(encoded.emplace_back(),
+                            EncodeChecked(held, prompt, absl::StrCat("prompt ", prompt.index())));
+    if (prompt.corrupted().empty()) continue;
+    EncodedPrompt& one = encoded.back();
+    ATTUNE_ASSIGN_OR_RETURN(one.corrupted_ids,
+                            EncodeCorrupted(held, prompt, static_cast<int64_t>(one.ids.size()),
+                                            request.sampling().max_new_tokens()));
   }
   return encoded;
 }
@@ -115,6 +162,8 @@ v1::Response MakeResponse(const Job& job, int prompt, uint32_t sample, v1::Prove
   response.set_prompt_index(job.request.prompts(prompt).index());
   response.set_sample(sample);
   response.mutable_prompt_token_ids()->Assign(prompt_ids.begin(), prompt_ids.end());
+  const std::vector<int32_t>& corrupted_ids = job.prompts[prompt].corrupted_ids;
+  response.mutable_corrupted_prompt_token_ids()->Assign(corrupted_ids.begin(), corrupted_ids.end());
   response.mutable_token_ids()->Assign(token_ids.begin(), token_ids.end());
   response.set_text(DecodeCompletion(*job.held.tokenizer, prompt_ids, token_ids,
                                      job.held.policy->config().eos_token_ids));
@@ -125,11 +174,19 @@ v1::Response MakeResponse(const Job& job, int prompt, uint32_t sample, v1::Prove
   return response;
 }
 
-// The log-probabilities of `response`, which has those of the current policy, under the initial
-// one.
-absl::Status AddInitialLogProbs(const Job& job, absl::Span<const int32_t> prompt_ids,
-                                absl::Span<const int32_t> token_ids, v1::Response& response) {
-  if (!job.request.with_initial_logps()) return absl::OkStatus();
+// Fills what the request asks for beside the log-probabilities of the current policy; initial_logps
+// only if they are not there yet.
+absl::Status AddAsked(const Job& job, absl::Span<const int32_t> prompt_ids,
+                      absl::Span<const int32_t> token_ids, v1::Response& response) {
+  const Policy& policy = *job.held.policy;
+  if (job.request.with_hidden_sums()) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> sum,
+                            CompletionHiddenSum(policy, prompt_ids, token_ids));
+    response.mutable_hidden_sum()->Assign(sum.begin(), sum.end());
+  }
+  if (!job.request.with_initial_logps() || !response.initial_logps().empty()) {
+    return absl::OkStatus();
+  }
   if (job.held.initial == job.held.policy) {
     *response.mutable_initial_logps() = response.logps();
     return absl::OkStatus();
@@ -164,52 +221,108 @@ absl::StatusOr<v1::Response> GoldResponse(const Job& job, int prompt) {
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
                           CompletionLogProbs(policy, prompt_ids, ids));
   v1::Response response = MakeResponse(
-      job, prompt, job.request.sampling().num_generations(), v1::PROVENANCE_GOLD, ids, logps,
+      job, prompt, job.generations(), v1::PROVENANCE_GOLD, ids, logps,
       !ids.empty() && is_end(ids.back()) ? v1::FINISH_REASON_STOP : v1::FINISH_REASON_LENGTH);
-  ATTUNE_RETURN_IF_ERROR(AddInitialLogProbs(job, prompt_ids, ids, response));
+  ATTUNE_RETURN_IF_ERROR(AddAsked(job, prompt_ids, ids, response));
   return response;
 }
 
-// The responses of one prompt, from what was generated for it.
-absl::StatusOr<std::vector<v1::Response>> PromptResponses(const Job& job, int prompt,
-                                                          absl::Span<const Generation> samples) {
-  std::vector<v1::Response> responses;
-  for (uint32_t sample = 0; sample < samples.size(); ++sample) {
-    const Generation& generation = samples[sample];
-    v1::Response response = MakeResponse(
-        job, prompt, sample, v1::PROVENANCE_STUDENT, generation.token_ids, generation.logps,
-        generation.stop_reason == StopReason::kEndOfSequence ? v1::FINISH_REASON_STOP
-                                                             : v1::FINISH_REASON_LENGTH);
-    response.mutable_sampling_logps()->Assign(generation.sampling_logps.begin(),
-                                              generation.sampling_logps.end());
-    response.set_seed(SampleKey(job, prompt, sample));
-    ATTUNE_RETURN_IF_ERROR(
-        AddInitialLogProbs(job, job.prompts[prompt].ids, generation.token_ids, response));
-    responses.push_back(std::move(response));
+// `generation` as the response it is, but for what AddAsked fills. `logps` are the current
+// policy's.
+v1::Response SampledResponse(const Job& job, int prompt, uint32_t sample, v1::Provenance provenance,
+                             const Generation& generation, absl::Span<const float> logps) {
+  v1::Response response =
+      MakeResponse(job, prompt, sample, provenance, generation.token_ids, logps,
+                   generation.stop_reason == StopReason::kEndOfSequence ? v1::FINISH_REASON_STOP
+                                                                        : v1::FINISH_REASON_LENGTH);
+  response.mutable_sampling_logps()->Assign(generation.sampling_logps.begin(),
+                                            generation.sampling_logps.end());
+  response.set_seed(SampleKey(job, prompt, sample));
+  return response;
+}
+
+absl::StatusOr<v1::Response> StudentResponse(const Job& job, int prompt, uint32_t sample,
+                                             const Generation& generation) {
+  v1::Response response =
+      SampledResponse(job, prompt, sample, v1::PROVENANCE_STUDENT, generation, generation.logps);
+  ATTUNE_RETURN_IF_ERROR(AddAsked(job, job.prompts[prompt].ids, generation.token_ids, response));
+  return response;
+}
+
+absl::StatusOr<v1::Response> OpponentResponse(const Job& job, int prompt,
+                                              const Generation& generation) {
+  const std::vector<int32_t>& prompt_ids = job.prompts[prompt].ids;
+  const uint32_t sample = job.generations() - 1;
+  // Those of a mixture are recorded under the current policy, the others under the initial one.
+  const bool under_initial =
+      job.opponent() == v1::OPPONENT_INITIAL && job.held.initial != job.held.policy;
+  std::vector<float> logps = generation.logps;
+  if (under_initial) {
+    ATTUNE_ASSIGN_OR_RETURN(logps,
+                            CompletionLogProbs(*job.held.policy, prompt_ids, generation.token_ids));
   }
-  if (job.request.include_gold() && !job.request.prompts(prompt).gold().empty()) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::Response gold, GoldResponse(job, prompt));
-    responses.push_back(std::move(gold));
+  v1::Response response =
+      SampledResponse(job, prompt, sample, v1::PROVENANCE_OPPONENT, generation, logps);
+  if (under_initial && job.request.with_initial_logps()) {
+    response.mutable_initial_logps()->Assign(generation.logps.begin(), generation.logps.end());
   }
-  return responses;
+  ATTUNE_RETURN_IF_ERROR(AddAsked(job, prompt_ids, generation.token_ids, response));
+  return response;
+}
+
+// What is to be generated: samples [first, last) of the prompts [begin, end).
+std::vector<GenerationRequest> Requests(const Job& job, int begin, int end, uint32_t first,
+                                        uint32_t last) {
+  std::vector<GenerationRequest> requests;
+  for (int prompt = begin; prompt < end; ++prompt) {
+    GenerationRequest& request = requests.emplace_back();
+    request.prompt_ids = job.prompts[prompt].ids;
+    for (uint32_t sample = first; sample < last; ++sample) {
+      request.sample_keys.push_back(SampleKey(job, prompt, sample));
+    }
+  }
+  return requests;
+}
+
+absl::StatusOr<std::vector<std::vector<Generation>>> GenerateOpponents(
+    const Job& job, const std::vector<GenerationRequest>& requests) {
+  const Policy& policy = *job.held.policy;
+  const Policy& initial = *job.held.initial;
+  // A mixture of a policy with itself is the policy, to the bit; two passes would be one too many.
+  if (job.opponent() == v1::OPPONENT_INITIAL || &initial == &policy) {
+    return Generate(initial, requests, job.options);
+  }
+  return GenerateMixture(policy, initial, job.request.sampling().mixture_coef(), requests,
+                         job.options);
 }
 
 // Fills results[begin, end), by prompt of the request.
 absl::Status SampleGroup(const Job& job, int begin, int end,
                          std::vector<std::vector<v1::Response>>& results) {
-  std::vector<GenerationRequest> requests;
-  for (int prompt = begin; prompt < end; ++prompt) {
-    GenerationRequest& request = requests.emplace_back();
-    request.prompt_ids = job.prompts[prompt].ids;
-    for (uint32_t sample = 0; sample < job.request.sampling().num_generations(); ++sample) {
-      request.sample_keys.push_back(SampleKey(job, prompt, sample));
-    }
+  const bool has_opponent = HasOpponent(job.request.sampling());
+  const uint32_t own = job.generations() - (has_opponent ? 1 : 0);
+  ATTUNE_ASSIGN_OR_RETURN(
+      const std::vector<std::vector<Generation>> samples,
+      Generate(*job.held.policy, Requests(job, begin, end, 0, own), job.options));
+  std::vector<std::vector<Generation>> opponents;
+  if (has_opponent) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        opponents, GenerateOpponents(job, Requests(job, begin, end, own, job.generations())));
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<Generation>> generations,
-                          Generate(*job.held.policy, requests, job.options));
   for (int prompt = begin; prompt < end; ++prompt) {
-    ATTUNE_ASSIGN_OR_RETURN(results[prompt],
-                            PromptResponses(job, prompt, generations[prompt - begin]));
+    std::vector<v1::Response>& responses = results[prompt];
+    for (uint32_t sample = 0; sample < own; ++sample) {
+      ATTUNE_ASSIGN_OR_RETURN(
+          responses.emplace_back(),
+          StudentResponse(job, prompt, sample, samples[prompt - begin][sample]));
+    }
+    if (has_opponent) {
+      ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(),
+                              OpponentResponse(job, prompt, opponents[prompt - begin][0]));
+    }
+    if (job.request.include_gold() && !job.request.prompts(prompt).gold().empty()) {
+      ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(), GoldResponse(job, prompt));
+    }
   }
   return absl::OkStatus();
 }
@@ -237,11 +350,15 @@ absl::Status RunInThreads(int count, int threads, absl::FunctionRef<absl::Status
 
 }  // namespace
 
+bool NeedsInitialPolicy(const v1::SampleRequest& request) {
+  return request.with_initial_logps() || HasOpponent(request.sampling());
+}
+
 absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
                                                    const v1::SampleRequest& request, int threads,
                                                    absl::FunctionRef<bool()> cancelled) {
   ATTUNE_CHECK(threads > 0);
-  ATTUNE_CHECK(!request.with_initial_logps() || held.initial != nullptr);
+  ATTUNE_CHECK(!NeedsInitialPolicy(request) || held.initial != nullptr);
   const int prompts = request.prompts_size();
   if (prompts > kSamplePromptsMax) {
     return absl::InvalidArgumentError(
@@ -251,7 +368,7 @@ absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
   Job job{held, request, ToOptions(request.sampling()), {}};
   ATTUNE_ASSIGN_OR_RETURN(job.prompts, EncodePrompts(held, request));
 
-  const int generations = static_cast<int>(request.sampling().num_generations());
+  const int generations = static_cast<int>(job.generations());
   const int fair_share = (prompts + threads - 1) / threads;
   const int group = std::max(1, std::min(kSequencesMax / generations, fair_share));
   std::vector<std::vector<v1::Response>> results(prompts);

@@ -11,6 +11,9 @@ namespace attune {
 
 inline constexpr int kSamplePromptsMax = 1024;
 
+// Whether the request cannot be answered without the policy at the start of the job.
+bool NeedsInitialPolicy(const v1::SampleRequest& request);
+
 // Samples with held.policy, which is request.policy, on at most `threads` threads. The responses
 // are a function of the request and the policies alone: sample s of a prompt draws with the key
 // CounterRng({seed, round, prompt.index, s}), so neither the other prompts of the request nor the
@@ -19,15 +22,26 @@ inline constexpr int kSamplePromptsMax = 1024;
 // A prompt with messages is what the model's chat template makes of them, tokenised without adding
 // special tokens.
 //
+// With sampling.opponent, the last of a prompt's samples is the opponent's, drawn with the key of
+// its number: from held.initial, or from the geometric mixture of both policies (GenerateMixture),
+// at the same temperature and truncation. Its `logps` are the current policy's as of all responses.
+//
 // A gold response (asked for with include_gold, for prompts that have one) gets the number after
 // the last sample. Its tokens are those of the text after the prompt and the model's first
 // end-of-sequence id, cut to what a sampled response could have; finish_reason is STOP if the end
 // is still there; no sampling_logps, seed 0.
 //
+// hidden_sum (asked for with with_hidden_sums) is CompletionHiddenSum of held.policy, whoever the
+// response is from. Prompt.corrupted is of the same kind as the prompt, text or messages, and is
+// tokenised like it.
+//
+// held.initial must be there if NeedsInitialPolicy.
+//
 // INVALID_ARGUMENT: a field of `sampling` is missing or out of range (google.rpc.BadRequest), there
 // are more than kSamplePromptsMax prompts, or a prompt (named by index) leaves no room for a
-// response or is refused by the chat template. CANCELLED: `cancelled` said so, which is asked
-// between groups of prompts, from several threads.
+// response or is refused by the chat template, or a corrupted one leaves no room for the longest
+// response to the prompt. CANCELLED: `cancelled` said so, which is asked between groups of prompts,
+// from several threads.
 [[nodiscard]] absl::StatusOr<v1::SampleResponse> SampleResponses(
     const HeldPolicies& held, const v1::SampleRequest& request, int threads,
     absl::FunctionRef<bool()> cancelled);

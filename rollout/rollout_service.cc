@@ -55,7 +55,7 @@ absl::Status CheckHolds(const HeldPolicies* held, const v1::SampleRequest& reque
         absl::StrCat("this worker holds the policy ", wanted, " in another precision than ",
                      v1::Precision_Name(request.precision()), "; call LoadPolicy"));
   }
-  if (request.with_initial_logps() && held->initial == nullptr) {
+  if (NeedsInitialPolicy(request) && held->initial == nullptr) {
     return absl::FailedPreconditionError(
         "this worker holds no initial policy; call LoadPolicy with one");
   }

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "common/check.h"
+#include "worker/op_math.h"
 #include "worker/pieces.h"
 
 namespace attune {
@@ -18,61 +19,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kKernelRows = 32;      // rows of a piece for the kernels, which do not mind
-constexpr int64_t kScoreRows = 256;      // query rows of a block of attention scores
-constexpr int64_t kLogitsMax = 1 << 23;  // elements of a chunk of logits
-// A tile of a BLAS product: large, because BLAS rearranges the factors anew for each.
-constexpr int64_t kProductRows = 256;
-constexpr int64_t kProductColumns = 512;
-
-at::Tensor NewRows(int64_t rows, int64_t columns) {
-  return at::empty({rows, columns}, at::TensorOptions().dtype(at::kFloat));
-}
-
-void MatMulRows(const at::Tensor& x_RK, const PackedMatrix& packed, float* y) {
-  const float* x = x_RK.data_ptr<float>();
-  ForPieces(x_RK.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
-    MatMul(x + begin * packed.k(), end - begin, packed, y + begin * packed.n());
-  });
-}
-
-// c = a b + beta c, for backward passes; views of any strides.
-void Multiply(const at::Tensor& a, const at::Tensor& b, double beta, const at::Tensor& c) {
-  const int64_t tiles_across = (c.size(1) + kProductColumns - 1) / kProductColumns;
-  const int64_t tiles_down = (c.size(0) + kProductRows - 1) / kProductRows;
-  ForPieces(tiles_down * tiles_across, 1, [&](int64_t tile, int64_t) {
-    const int64_t row = tile / tiles_across * kProductRows;
-    const int64_t column = tile % tiles_across * kProductColumns;
-    const int64_t rows = std::min(kProductRows, c.size(0) - row);
-    const int64_t columns = std::min(kProductColumns, c.size(1) - column);
-    c.narrow(0, row, rows)
-        .narrow(1, column, columns)
-        .addmm_(a.narrow(0, row, rows), b.narrow(1, column, columns), beta);
-  });
-}
-
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
-  at::Tensor c = NewRows(a.size(0), b.size(1));
-  Multiply(a, b, /*beta=*/0, c);
-  return c;
-}
-
-at::Tensor Rounded(const at::Tensor& values, TensorType precision) {
-  return precision == TensorType::kBf16 ? values.to(at::kBFloat16).to(at::kFloat) : values;
-}
-
-// The values that the forward pass multiplied with.
-at::Tensor WeightOf(const LinearParameters& linear) {
-  return Rounded(linear.weight_NK, linear.packed.type());
-}
-
-// x = c tanh(x / c); returns the derivative.
-at::Tensor CapWithSlope(double c, at::Tensor& x) {
-  x.div_(c).tanh_();
-  const at::Tensor slope = x.square().neg_().add_(1);
-  x.mul_(c);
-  return slope;
-}
+constexpr int64_t kScoreRows = 256;  // query rows of a block of attention scores
 
 // A context holds tensors and numbers only.
 void Keep(AutogradContext* context, const LinearParameters* linear) {
@@ -102,7 +49,7 @@ struct Linear : Function<Linear> {
     const at::Tensor x_RK = context->get_saved_variables()[0];
     Multiply(dy_RN.t(), x_RK, /*beta=*/1, linear.weight_gradient_NK);
     if (linear.bias_N.defined()) linear.bias_gradient_N.add_(dy_RN.sum(0));
-    return {Product(dy_RN, WeightOf(linear)), at::Tensor()};
+    return {Product(dy_RN, linear.MultipliedWeight()), at::Tensor()};
   }
 };
 
@@ -339,66 +286,6 @@ struct Activated : Function<Activated> {
   }
 };
 
-// With p = softmax(logits): d logp[target] / d logits = onehot(target) - p. Through a softcap c,
-// y = c tanh(z / c): dz = (1 - (y / c)^2) dy.
-struct LogProb : Function<LogProb> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_TK,
-                            const LinearParameters* head, double softcap,
-                            const at::Tensor& targets) {
-    const int64_t count = hidden_TK.size(0);
-    const int64_t vocab = head->packed.n();
-    at::Tensor logps = at::empty({count}, hidden_TK.options());
-    at::Tensor normalisers = at::empty({count}, hidden_TK.options());
-    for (int64_t first = 0; first < count; first += ChunkRows(vocab)) {
-      const int64_t rows = std::min(ChunkRows(vocab), count - first);
-      const at::Tensor logits = NewRows(rows, vocab);
-      MatMulRows(hidden_TK.narrow(0, first, rows), head->packed, logits.data_ptr<float>());
-      ForPieces(rows, 1, [&](int64_t row, int64_t) {
-        float* const values = logits.data_ptr<float>() + row * vocab;
-        if (softcap > 0) SoftCap(static_cast<float>(softcap), vocab, values);
-        const float normaliser = LogSumExp(values, vocab);
-        const int64_t target = targets.data_ptr<int64_t>()[first + row];
-        normalisers.data_ptr<float>()[first + row] = normaliser;
-        logps.data_ptr<float>()[first + row] = values[target] - normaliser;
-      });
-    }
-    context->save_for_backward({hidden_TK, targets, normalisers});
-    context->saved_data["softcap"] = softcap;
-    Keep(context, head);
-    return logps;
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const variable_list saved = context->get_saved_variables();
-    const LinearParameters& head = Kept(context);
-    const double softcap = context->saved_data["softcap"].toDouble();
-    const at::Tensor weight_VK = WeightOf(head);
-    const at::Tensor& hidden_TK = saved[0];
-    const at::Tensor targets_T1 = saved[1].unsqueeze(1);
-    const at::Tensor normalisers_T1 = saved[2].unsqueeze(1);
-    const at::Tensor dlogps_T1 = gradients[0].unsqueeze(1);
-    at::Tensor dhidden_TK = at::empty_like(hidden_TK);
-    const int64_t step = ChunkRows(weight_VK.size(0));
-    for (int64_t first = 0; first < hidden_TK.size(0); first += step) {
-      const auto chunk = [&](const at::Tensor& all) {
-        return all.narrow(0, first, std::min(step, all.size(0) - first));
-      };
-      const at::Tensor hidden = chunk(hidden_TK);
-      at::Tensor dlogits = Product(hidden, weight_VK.t());
-      at::Tensor slope;
-      if (softcap > 0) slope = CapWithSlope(softcap, dlogits);
-      dlogits.sub_(chunk(normalisers_T1)).exp_().mul_(-chunk(dlogps_T1));
-      dlogits.scatter_add_(1, chunk(targets_T1), chunk(dlogps_T1));
-      if (slope.defined()) dlogits.mul_(slope);
-      Multiply(dlogits, weight_VK, /*beta=*/0, chunk(dhidden_TK));
-      Multiply(dlogits.t(), hidden, /*beta=*/1, head.weight_gradient_NK);
-    }
-    return {dhidden_TK, at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-
-  static int64_t ChunkRows(int64_t vocab) { return std::max<int64_t>(1, kLogitsMax / vocab); }
-};
-
 }  // namespace
 
 void LinearParameters::Pack(TensorType precision) {
@@ -406,6 +293,8 @@ void LinearParameters::Pack(TensorType precision) {
       ViewOf(weight_NK.data_ptr<float>()),
       {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)}, precision);
 }
+
+at::Tensor LinearParameters::MultipliedWeight() const { return Rounded(weight_NK, packed.type()); }
 
 at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear) {
   // Else autograd would not come by, and the weight would learn nothing.
@@ -439,11 +328,6 @@ at::Tensor AttentionOp(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 at::Tensor ActivateOp(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
   return Activated::apply(activation, gate,
                           up.defined() ? c10::optional<at::Tensor>(up) : c10::nullopt);
-}
-
-at::Tensor LogProbOp(const at::Tensor& hidden_TK, const LinearParameters& head, double softcap,
-                     const at::Tensor& targets) {
-  return LogProb::apply(hidden_TK, &head, softcap, targets);
 }
 
 }  // namespace attune

@@ -1,9 +1,10 @@
 // The operations of the transformer under autograd. Forward passes call the kernels of the sampler,
 // so that log-probabilities are equal to its bit for bit and do not depend on how rows are packed;
-// backward passes are written with ATen. Tensors are fp32 on the CPU, contiguous, rows first.
+// backward passes are written with ATen. Tensors are fp32 on the CPU, contiguous, rows first. The
+// last operation, from hidden states to log-probabilities, is in worker/score_targets_op.h.
 //
 // Shapes: R rows (tokens of several sequences, one after the other), K inputs, N outputs, D head
-// dimension, T targets, V vocabulary.
+// dimension, V vocabulary.
 #ifndef ATTUNE_WORKER_AUTOGRAD_OPS_H_
 #define ATTUNE_WORKER_AUTOGRAD_OPS_H_
 
@@ -29,6 +30,8 @@ struct LinearParameters {
   // To be called after weight_NK has changed. With kBf16 both passes compute with the weight
   // rounded to that, and the gradient goes to the weight itself as though it had not been rounded.
   void Pack(TensorType precision);
+  // What the forward pass multiplies with, as a tensor: weight_NK, or a copy of it rounded.
+  at::Tensor MultipliedWeight() const;
 };
 
 // `linear` must live until the backward pass is done; x_RK must require a gradient.
@@ -57,12 +60,6 @@ at::Tensor AttentionOp(const at::Tensor& q, const at::Tensor& k, const at::Tenso
 
 // act(gate), times `up` where that is defined.
 at::Tensor ActivateOp(Activation activation, const at::Tensor& gate, const at::Tensor& up);
-
-// log softmax(logits)[t, targets[t]], [T], where the logits are hidden_TK W^T or, with a softcap c
-// other than 0, c tanh of that / c. Logits exist for a few rows at a time only: 2^23 of them (32
-// MiB), or one row where the vocabulary is larger, and in the backward pass up to three times that.
-at::Tensor LogProbOp(const at::Tensor& hidden_TK, const LinearParameters& head, double softcap,
-                     const at::Tensor& targets);
 
 }  // namespace attune
 

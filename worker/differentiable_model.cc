@@ -14,25 +14,25 @@ at::Tensor IndexTensor(const std::vector<int64_t>& values) {
   return at::tensor(values, at::TensorOptions().dtype(at::kLong));
 }
 
-// The tensors of a flat vector by name.
+// The tensors of a flat vector by name; undefined if there is no name, or no vector.
 class TensorViews {
  public:
   TensorViews(const std::vector<TensorSpec>& layout, absl::Span<float> values)
       : layout_(layout), values_(values) {}
 
-  // Undefined if there is no name.
   at::Tensor Of(const std::string& name) const {
-    if (name.empty()) return at::Tensor();
+    if (name.empty() || values_.empty()) return at::Tensor();
     const TensorSpec& spec = FindTensor(layout_, name);
     return at::from_blob(values_.data() + spec.offset, spec.shape, at::kFloat);
   }
   at::Tensor WeightOf(const LinearRef& ref) const {
-    if (ref.weight.empty()) return at::Tensor();
     const at::Tensor stored = Of(ref.weight);
+    if (!stored.defined()) return stored;
     return (ref.transposed ? stored.t() : stored).narrow(0, ref.first, ref.outputs);
   }
   at::Tensor BiasOf(const LinearRef& ref) const {
-    return ref.bias.empty() ? at::Tensor() : Of(ref.bias).narrow(0, ref.first, ref.outputs);
+    const at::Tensor stored = Of(ref.bias);
+    return stored.defined() ? stored.narrow(0, ref.first, ref.outputs) : stored;
   }
 
  private:
@@ -44,16 +44,16 @@ class TensorViews {
 
 DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
                                          absl::Span<float> gradients, TensorType precision)
-    : config_(config), precision_(precision) {
+    : config_(config), precision_(precision), frozen_(gradients.empty()) {
   const std::vector<TensorSpec> layout = WeightLayout(config);
   ATTUNE_CHECK(config.num_labels == 0);
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) >= WeightCount(layout));
-  ATTUNE_CHECK(parameters.size() == gradients.size());
+  ATTUNE_CHECK(frozen_ || parameters.size() == gradients.size());
   const TensorViews values(layout, parameters);
   const TensorViews slopes(layout, gradients);
   const auto leaf = [&](const std::string& name) {
     at::Tensor tensor = values.Of(name);
-    if (!tensor.defined()) return tensor;
+    if (frozen_ || !tensor.defined()) return tensor;
     tensor.set_requires_grad(true);
     tensor.mutable_grad() = slopes.Of(name);
     return tensor;
@@ -98,9 +98,25 @@ void DifferentiableModel::ParametersChanged() {
   head_.Pack(precision_);
 }
 
+at::Tensor DifferentiableModel::TokenLogProbs(const PackedSequences& batch) const {
+  return ScoreTargets(batch, {}).logps;
+}
+
+TargetColumns DifferentiableModel::ScoreTargets(const PackedSequences& batch,
+                                                const TargetQuestions& questions) const {
+  HeadRows reference;
+  if (questions.reference != nullptr) {
+    const at::NoGradGuard no_gradients;
+    reference = questions.reference->RunLayers(batch);
+  }
+  const at::AutoGradMode gradients(at::GradMode::is_enabled() && !frozen_);
+  return ScoreTargetsOp(RunLayers(batch), IndexTensor(batch.targets), reference,
+                        questions.log_sum_squares);
+}
+
 // The order of operations is the sampler's (Policy::Forward). Sums of two tensors, and products
 // with a number, are plain fp32 in both.
-at::Tensor DifferentiableModel::TokenLogProbs(const PackedSequences& batch) const {
+HeadRows DifferentiableModel::RunLayers(const PackedSequences& batch) const {
   const Rows rows = RowsOf(batch);
   at::Tensor x = EmbeddingOp(embeddings_, IndexTensor(batch.tokens), precision_);
   if (positions_.defined()) x = x + EmbeddingOp(positions_, rows.positions, TensorType::kF32);
@@ -115,8 +131,7 @@ at::Tensor DifferentiableModel::TokenLogProbs(const PackedSequences& batch) cons
     add_block(layer.mlp_post_norm, RunMlp(layer, Normalise(layer.mlp_norm, x)));
   }
   const at::Tensor last = at::index_select(x, 0, IndexTensor(batch.target_rows));
-  return LogProbOp(Normalise(final_norm_, last), head_, config_.logit_softcap,
-                   IndexTensor(batch.targets));
+  return {Normalise(final_norm_, last), &head_, config_.logit_softcap};
 }
 
 DifferentiableModel::Rows DifferentiableModel::RowsOf(const PackedSequences& batch) const {

@@ -1,6 +1,7 @@
 // The policy during training: its parameters as views into one flat vector, their gradients as
 // views into another, and the forward pass of model/policy.h under autograd, on sequences packed
-// without padding.
+// without padding. Without gradients, a frozen model: the reference of objectives that ask for its
+// whole distributions.
 #ifndef ATTUNE_WORKER_DIFFERENTIABLE_MODEL_H_
 #define ATTUNE_WORKER_DIFFERENTIABLE_MODEL_H_
 
@@ -13,6 +14,7 @@
 #include "model/model_config.h"
 #include "model/tensor_type.h"
 #include "worker/autograd_ops.h"
+#include "worker/score_targets_op.h"
 
 namespace attune {
 
@@ -25,14 +27,24 @@ struct PackedSequences {
   std::vector<int64_t> targets;      // token ids
 };
 
+class DifferentiableModel;
+
+// What ScoreTargets is to find out besides log-probabilities.
+struct TargetQuestions {
+  const DifferentiableModel* reference =
+      nullptr;  // KL(reference || policy), of the same vocabulary
+  bool log_sum_squares = false;
+};
+
 // Not thread-safe.
 class DifferentiableModel {
  public:
   // Both spans are in the order of WeightLayout(config), possibly with padding behind, and outlive
   // the model, which stays where it is while a backward pass is open. Backward passes add to
-  // `gradients`. With `precision` kBf16, linear weights and embeddings are rounded to that for both
-  // passes, as Policy::Create rounds them; `parameters` keep their precision. `config` is that of a
-  // model of tokens (num_labels 0).
+  // `gradients`, as long as `parameters`; empty: the model is frozen, and its passes, the same bit
+  // for bit, keep nothing for backward ones. With `precision` kBf16, linear weights and embeddings
+  // are rounded to that for both passes, as Policy::Create rounds them; `parameters` keep their
+  // precision. `config` is that of a model of tokens (num_labels 0).
   DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
                       absl::Span<float> gradients, TensorType precision = TensorType::kF32);
 
@@ -40,6 +52,11 @@ class DifferentiableModel {
   // The numbers of the sampler, bit for bit, however the sequences are packed. Tokens are within
   // the vocabulary, sequences not longer than max_position_embeddings.
   at::Tensor TokenLogProbs(const PackedSequences& batch) const;
+
+  // TokenLogProbs as logps, and with them what the questions ask for. The reference runs first, on
+  // the same batch, without gradients; it may be of another architecture, trainable or frozen, and
+  // must live, unchanged, until the backward pass is done.
+  TargetColumns ScoreTargets(const PackedSequences& batch, const TargetQuestions& questions) const;
 
   // To be called after the parameters have changed. No backward pass may be open.
   void ParametersChanged();
@@ -67,6 +84,8 @@ class DifferentiableModel {
     at::Tensor sin;
   };
 
+  // The layers: from tokens to what the head makes the logits of the targets from.
+  HeadRows RunLayers(const PackedSequences& batch) const;
   Rows RowsOf(const PackedSequences& batch) const;
   at::Tensor Normalise(const Norm& norm, const at::Tensor& x) const;
   // Of each head of x.
@@ -77,6 +96,7 @@ class DifferentiableModel {
 
   const ModelConfig config_;
   const TensorType precision_;
+  const bool frozen_;
   at::Tensor embeddings_;  // leaf
   at::Tensor positions_;   // leaf; undefined with rotary embeddings
   std::vector<Layer> layers_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,11 +11,11 @@
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
-#include "worker/objectives.h"
 #include "worker/pieces.h"
 #include "worker/schedule.h"
 #include "worker/sharded_adamw.h"
 #include "worker/train_step.h"
+#include "worker/training_objective.h"
 
 namespace attune {
 namespace {
@@ -26,12 +27,6 @@ uint32_t PairsPerUpdate(const v1::TrainingSpec& spec) {
 uint32_t UpdatesPerEpoch(const v1::TrainRoundRequest& request) {
   const uint32_t batch = PairsPerUpdate(request.training());
   return (request.pairs() + batch - 1) / batch;
-}
-
-Objective ObjectiveOf(const v1::ObjectiveSpec& spec) {
-  return {.loss = spec.loss_type() == v1::LOSS_TYPE_DNO ? LossKind::kDno : LossKind::kSigmoid,
-          .beta = spec.beta(),
-          .label_smoothing = spec.label_smoothing()};
 }
 
 AdamWOptions OptionsOf(const v1::TrainingSpec& spec) {
@@ -70,21 +65,30 @@ absl::StatusOr<UpdateSums> OverAllRanks(Collective& ranks, const absl::StatusOr<
   return sums;
 }
 
+std::unique_ptr<const DifferentiableModel> MakeReference(PolicyWeights* reference,
+                                                         TensorType precision) {
+  if (reference == nullptr) return nullptr;
+  return std::make_unique<const DifferentiableModel>(
+      reference->config, absl::MakeSpan(reference->weights), absl::Span<float>(), precision);
+}
+
 class RoundTrainer {
  public:
-  RoundTrainer(const v1::TrainRoundRequest& request, const ModelConfig& config,
-               std::vector<float> weights, Collective& ranks, const TrainRoundHooks& hooks)
+  RoundTrainer(const v1::TrainRoundRequest& request, TrainingObjective objective,
+               const ModelConfig& config, std::vector<float> weights, PolicyWeights* reference,
+               Collective& ranks, const TrainRoundHooks& hooks)
       : request_(request),
-        config_(config),
         ranks_(ranks),
         hooks_(hooks),
-        objective_(ObjectiveOf(request.objective())),
+        objective_(std::move(objective)),
         count_(weights.size()),
         parameters_(Padded(std::move(weights), ranks.size())),
         pair_gradient_(parameters_.size()),
         gradients_(parameters_.size()),
         model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(pair_gradient_),
                PrecisionOf(request.training())),
+        reference_(MakeReference(reference, PrecisionOf(request.training()))),
+        models_{.config = &config, .policy = &model_, .reference = reference_.get()},
         optimizer_(WeightLayout(config), OptionsOf(request.training()), ranks) {}
 
   absl::Status RunEpoch(uint32_t epoch) {
@@ -119,10 +123,13 @@ class RoundTrainer {
     const v1::TrainingSpec& spec = request_.training();
     const uint32_t update_pairs = PairsOfUpdate(request_, done);
     const std::string name = absl::StrCat("update ", done + 1, " of ", UpdatesOfRound(request_));
+    ATTUNE_ASSIGN_OR_RETURN(const CoupledLosses coupled,
+                            EvaluateTogether(objective_, models_, pairs, update_pairs, ranks_,
+                                             hooks_.stop(), &rewards_));
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums sums,
         OverAllRanks(ranks_,
-                     AccumulateGradients(model_, config_, objective_, pairs, update_pairs,
+                     AccumulateGradients(objective_, models_, coupled, pairs, update_pairs,
                                          absl::MakeSpan(pair_gradient_),
                                          absl::MakeSpan(gradients_)),
                      hooks_.stop()));
@@ -166,15 +173,17 @@ class RoundTrainer {
   }
 
   const v1::TrainRoundRequest& request_;
-  const ModelConfig& config_;
   Collective& ranks_;
   const TrainRoundHooks& hooks_;
-  const Objective objective_;
+  const TrainingObjective objective_;
   const size_t count_;  // parameters without padding
   std::vector<float> parameters_;
   std::vector<float> pair_gradient_;
   std::vector<double> gradients_;  // of the update, this rank's part
   DifferentiableModel model_;
+  const std::unique_ptr<const DifferentiableModel> reference_;  // null: none
+  const TrainingModels models_;
+  RunningMean rewards_;
   ShardedAdamW optimizer_;
   double tokens_ = 0;  // of the round so far
 };
@@ -193,10 +202,13 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update) {
 
 absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& request,
                                               const ModelConfig& config,
-                                              std::vector<float> weights, Collective& ranks,
+                                              std::vector<float> weights,
+                                              PolicyWeights* reference, Collective& ranks,
                                               int threads, const TrainRoundHooks& hooks) {
   SetPieceThreads(threads);
-  RoundTrainer trainer(request, config, std::move(weights), ranks, hooks);
+  ATTUNE_ASSIGN_OR_RETURN(TrainingObjective objective, TrainingObjectiveOf(request));
+  RoundTrainer trainer(request, std::move(objective), config, std::move(weights), reference, ranks,
+                       hooks);
   for (uint32_t epoch = 0; epoch < request.training().num_train_epochs(); ++epoch) {
     ATTUNE_RETURN_IF_ERROR(trainer.RunEpoch(epoch));
   }

@@ -10,6 +10,7 @@
 #include "attune/v1/trainer.pb.h"
 #include "comm/collective.h"
 #include "model/model_config.h"
+#include "worker/policy_files.h"
 
 namespace attune {
 
@@ -30,6 +31,8 @@ uint32_t UpdatesOfRound(const v1::TrainRoundRequest& request);
 uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
 
 // Trains `weights` (in the order of WeightLayout) and returns the new ones, the same on all ranks.
+// `reference`, of the same vocabulary, answers for examples that do not record it, and what cannot
+// be recorded; null: none.
 // A function of the request, the weights and the pairs; the number of ranks changes rounding only.
 // Every rank calls it, with `threads` threads for each, which change nothing. When it fails it
 // fails on every rank:
@@ -39,6 +42,7 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
 [[nodiscard]] absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& request,
                                                             const ModelConfig& config,
                                                             std::vector<float> weights,
+                                                            PolicyWeights* reference,
                                                             Collective& ranks, int threads,
                                                             const TrainRoundHooks& hooks);
 

@@ -1,65 +1,130 @@
 #include "worker/train_step.h"
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
+#include <vector>
 
 #include <ATen/ATen.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
-#include "worker/pair_batch.h"
+#include "worker/agreement.h"
 
 namespace attune {
 namespace {
 
-double LogpGap(const PairBatch& batch, const at::Tensor& logps) {
-  double gap = 0;
-  for (size_t s = 0; s < batch.rollout_logps.size(); ++s) {
-    gap = std::max(gap, std::abs(logps.data_ptr<double>()[s] - batch.rollout_logps[s]));
+// The boundary to LibTorch, which throws.
+template <typename Work>
+absl::Status Guarded(const v1::TrainingPair& pair, const Work& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return absl::InternalError(
+        absl::StrCat("training on pair ", pair.index(), ": ", error.what()));
   }
-  return gap;
 }
 
-void RunBatch(const DifferentiableModel& model, const Objective& objective, const PairBatch& batch,
-              int64_t update_pairs, UpdateSums& sums) {
-  const at::Tensor logps = SequenceSums(batch, model.TokenLogProbs(batch.sequences));
-  const at::Tensor chosen = logps.narrow(0, 0, batch.pairs);
-  const at::Tensor rejected = logps.narrow(0, batch.pairs, batch.pairs);
-  const PairLosses result =
-      PreferenceLosses(objective, {chosen, rejected, batch.chosen_reference,
-                                   batch.rejected_reference, batch.target});
-  const at::Tensor loss = result.losses.sum();
-  (loss / static_cast<double>(update_pairs)).backward();
-  const auto sum = [](const at::Tensor& values) { return values.sum().item<double>(); };
-  sums.pairs += static_cast<double>(batch.pairs);
-  sums.tokens += static_cast<double>(batch.tokens);
-  sums.loss += loss.item<double>();
-  sums.chosen_reward += sum(result.chosen_rewards);
-  sums.rejected_reward += sum(result.rejected_rewards);
-  sums.correct += sum(result.chosen_rewards > result.rejected_rewards);
-  sums.chosen_logp += sum(chosen);
-  sums.rejected_logp += sum(rejected);
-  sums.logp_gap = std::max(sums.logp_gap, LogpGap(batch, logps));
+// The columns of this rank's examples in their places, zeros elsewhere.
+absl::Status FillColumns(const TrainingObjective& objective, const TrainingModels& models,
+                         absl::Span<const v1::TrainingPair> pairs, at::Tensor& values) {
+  const at::NoGradGuard guard;
+  for (const v1::TrainingPair& pair : pairs) {
+    if (pair.position() >= values.size(0)) {
+      return absl::InternalError(absl::StrCat("pair ", pair.index(), " is number ",
+                                              pair.position(), " of an update of ",
+                                              values.size(0)));
+    }
+    ATTUNE_RETURN_IF_ERROR(Guarded(pair, [&]() -> absl::Status {
+      ATTUNE_ASSIGN_OR_RETURN(const ExampleColumns columns,
+                              ColumnsOfExample(objective, models, pair));
+      values[pair.position()] = columns.values;
+      return absl::OkStatus();
+    }));
+  }
+  return absl::OkStatus();
+}
+
+// Rewards of example `e`: rows are examples, or lists whose first two are chosen and rejected.
+std::pair<double, double> RewardsOf(const Rewards& rewards, int64_t e) {
+  if (rewards.chosen.dim() == 2) {
+    return {rewards.chosen[e][0].item<double>(), rewards.chosen[e][1].item<double>()};
+  }
+  return {rewards.chosen[e].item<double>(), rewards.rejected[e].item<double>()};
+}
+
+void AddToSums(const ExampleColumns& columns, double loss, std::pair<double, double> rewards,
+               UpdateSums& sums) {
+  const auto logp = [&](int64_t sequence) {
+    return columns.values[sequence][kLogpColumn].item<double>();
+  };
+  sums.pairs += 1;
+  sums.tokens += columns.tokens;
+  sums.loss += loss;
+  sums.chosen_reward += rewards.first;
+  sums.rejected_reward += rewards.second;
+  sums.correct += rewards.first > rewards.second ? 1 : 0;
+  sums.chosen_logp += logp(0);
+  sums.rejected_logp += logp(1);
+  sums.logp_gap = std::max(sums.logp_gap, columns.logp_gap);
+}
+
+absl::Status RunExample(const TrainingObjective& objective, const TrainingModels& models,
+                        const CoupledLosses& coupled, const v1::TrainingPair& pair,
+                        int64_t update_pairs, UpdateSums& sums) {
+  ATTUNE_ASSIGN_OR_RETURN(const ExampleColumns columns,
+                          ColumnsOfExample(objective, models, pair));
+  if (coupled.gradient.defined()) {
+    columns.values.backward(coupled.gradient[pair.position()]);
+    AddToSums(columns, coupled.loss, RewardsOf(coupled.rewards, pair.position()), sums);
+    return absl::OkStatus();
+  }
+  const ObjectiveValue value =
+      Evaluate(objective.objective, LossBatchOf(objective, columns.values.unsqueeze(0)));
+  (value.loss / static_cast<double>(update_pairs)).backward();
+  AddToSums(columns, value.loss.item<double>(), RewardsOf(value.rewards, 0), sums);
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<UpdateSums> AccumulateGradients(const DifferentiableModel& model,
-                                               const ModelConfig& config,
-                                               const Objective& objective,
+absl::StatusOr<CoupledLosses> EvaluateTogether(const TrainingObjective& objective,
+                                               const TrainingModels& models,
+                                               absl::Span<const v1::TrainingPair> pairs,
+                                               int64_t update_pairs, Collective& ranks, bool stop,
+                                               RunningMean* rewards) {
+  CoupledLosses coupled;
+  if (!objective.needs.couples_batch && !objective.needs.running_mean) return coupled;
+  at::Tensor values = at::zeros({update_pairs, SequencesOf(objective), kColumns}, at::kDouble);
+  const absl::Status mine = FillColumns(objective, models, pairs, values);
+  ATTUNE_RETURN_IF_ERROR(
+      SumIfAllWell(ranks, mine, stop,
+                   absl::MakeSpan(values.data_ptr<double>(), static_cast<size_t>(values.numel()))));
+  values.set_requires_grad(true);
+  const LossBatch batch = LossBatchOf(objective, values);
+  Objective shifted = objective.objective;
+  if (objective.needs.running_mean) {
+    *rewards = UpdateRewardMean(*rewards, batch, shifted.options.beta);
+    shifted.options.bco_shift = rewards->mean;
+  }
+  const ObjectiveValue value = Evaluate(shifted, batch);
+  value.loss.backward();
+  coupled.gradient = values.grad();
+  coupled.loss = value.loss.item<double>();
+  coupled.rewards = value.rewards;
+  return coupled;
+}
+
+absl::StatusOr<UpdateSums> AccumulateGradients(const TrainingObjective& objective,
+                                               const TrainingModels& models,
+                                               const CoupledLosses& coupled,
                                                absl::Span<const v1::TrainingPair> pairs,
                                                int64_t update_pairs, absl::Span<float> scratch,
                                                absl::Span<double> sums) {
   UpdateSums result;
   for (const v1::TrainingPair& pair : pairs) {
-    ATTUNE_ASSIGN_OR_RETURN(const PairBatch batch, MakePairBatch({&pair, 1}, config));
-    try {
-      RunBatch(model, objective, batch, update_pairs, result);
-    } catch (const std::exception& error) {  // the boundary to LibTorch, which throws
-      return absl::InternalError(
-          absl::StrCat("training on pair ", pair.index(), ": ", error.what()));
-    }
+    ATTUNE_RETURN_IF_ERROR(Guarded(pair, [&] {
+      return RunExample(objective, models, coupled, pair, update_pairs, result);
+    }));
     for (size_t i = 0; i < scratch.size(); ++i) sums[i] += scratch[i];
     std::fill(scratch.begin(), scratch.end(), 0.0f);
   }

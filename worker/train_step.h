@@ -1,38 +1,58 @@
-// Forward and backward of one rank's pairs of one update.
+// Forward and backward of one rank's examples of one update.
 #ifndef ATTUNE_WORKER_TRAIN_STEP_H_
 #define ATTUNE_WORKER_TRAIN_STEP_H_
 
 #include <cstdint>
 
+#include <ATen/core/Tensor.h>
+
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "attune/v1/trainer.pb.h"
-#include "model/model_config.h"
-#include "worker/differentiable_model.h"
-#include "worker/objectives.h"
+#include "comm/collective.h"
+#include "worker/example_columns.h"
+#include "worker/objectives/unpaired_losses.h"
+#include "worker/training_objective.h"
 
 namespace attune {
 
-// Sums over pairs, to be added up over ranks and divided by the pairs of the update.
+// Sums over examples, to be added up over ranks and divided by the examples of the update.
 struct UpdateSums {
   double pairs = 0;
   double tokens = 0;
   double loss = 0;
   double chosen_reward = 0;
   double rejected_reward = 0;
-  double correct = 0;  // pairs whose chosen reward is above the rejected one
+  double correct = 0;  // examples whose chosen reward is above the rejected one
   double chosen_logp = 0;
   double rejected_logp = 0;
-  double logp_gap = 0;  // not a sum: the largest |logp - recorded rollout logp| of a sequence
+  double logp_gap = 0;  // not a sum: the largest |logp - recorded rollout logp| of a response
 };
 
-// Adds the gradient of (sum of the losses of `pairs`) / `update_pairs` to `sums`. `update_pairs`
-// counts the pairs of all ranks, so that a pair weighs the same wherever it is computed. Each pair
-// is a forward and backward pass of its own, whose fp32 gradient (in `scratch`, the vector the
-// model adds to, zero before and after) is added up in double precision: the sum practically does
-// not depend on the company a pair is in, nor on how many ranks share the update.
+// Losses that couple the examples of an update, evaluated on all of them on every rank. An
+// undefined gradient: they do not, and each example is evaluated alone.
+struct CoupledLosses {
+  at::Tensor gradient;  // [examples, sequences, kColumns] of the loss by the columns
+  double loss = 0;      // mean over the examples
+  Rewards rewards;
+};
+
+// Columns of all examples of the update, without gradients, from every rank, and the losses of
+// them; nothing for an objective that does not couple. `rewards` is the mean of all rewards of the
+// round so far (BCO), which this update's join. Every rank calls it with its own examples; it fails
+// on all of them or on none.
+[[nodiscard]] absl::StatusOr<CoupledLosses> EvaluateTogether(
+    const TrainingObjective& objective, const TrainingModels& models,
+    absl::Span<const v1::TrainingPair> pairs, int64_t update_pairs, Collective& ranks, bool stop,
+    RunningMean* rewards);
+
+// Adds this rank's part of the gradient of the mean loss of the update to `sums`. `update_pairs`
+// counts the examples of all ranks, so that an example weighs the same wherever it is computed.
+// Each is a forward and backward pass of its own, whose fp32 gradient (in `scratch`, the vector the
+// policy adds to, zero before and after) is added up in double precision: the sum practically does
+// not depend on the company an example is in, nor on how many ranks share the update.
 [[nodiscard]] absl::StatusOr<UpdateSums> AccumulateGradients(
-    const DifferentiableModel& model, const ModelConfig& config, const Objective& objective,
+    const TrainingObjective& objective, const TrainingModels& models, const CoupledLosses& coupled,
     absl::Span<const v1::TrainingPair> pairs, int64_t update_pairs, absl::Span<float> scratch,
     absl::Span<double> sums);
 

@@ -2,33 +2,27 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/clock.h"
-#include "common/files.h"
 #include "common/log.h"
 #include "common/status_macros.h"
-#include "model/model_config.h"
 #include "model/weights.h"
-#include "nlohmann/json.hpp"
 #include "rpc/grpc_status.h"
 #include "worker/agreement.h"
 #include "worker/gang.h"
 #include "worker/pair_client.h"
+#include "worker/policy_files.h"
 #include "worker/train_round.h"
 
 namespace attune {
 namespace {
 
 constexpr absl::Duration kStaleAttemptPatience = absl::Seconds(30);
-
-struct InputPolicy {
-  ModelConfig config;
-  std::vector<float> weights;
-};
 
 absl::Status CheckRequest(const v1::TrainRoundRequest& request) {
   const v1::TrainingSpec& spec = request.training();
@@ -44,44 +38,31 @@ absl::Status CheckRequest(const v1::TrainRoundRequest& request) {
               request.output_path() != request.input().checkpoint_path() &&
               request.output_path() != request.input().model_path(),
           "output_path", "must be set and must not be the input, which it would overwrite");
+  require(request.reference_output_path().empty() || request.has_reference(),
+          "reference_output_path", "is set, but there is no reference to mix");
   return BadRequestError(violations);
 }
 
-absl::StatusOr<InputPolicy> LoadInput(const v1::TrainRoundRequest& request) {
-  ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
-  const v1::PolicySource& source = request.input();
-  const std::string& directory =
-      source.checkpoint_path().empty() ? source.model_path() : source.checkpoint_path();
-  InputPolicy input;
-  ATTUNE_ASSIGN_OR_RETURN(input.config, LoadModelConfig(directory));
-  if (input.config.num_labels > 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot train ", directory, ": it is a sequence classifier with ",
-                     input.config.num_labels, " labels, not a language model"));
-  }
-  ATTUNE_ASSIGN_OR_RETURN(input.weights, LoadWeights(directory, input.config));
-  const std::string digest = WeightsDigest(WeightLayout(input.config), input.weights);
-  if (digest != source.version().digest()) {
-    return absl::DataLossError(absl::StrCat("the weights in ", directory, " have digest ", digest,
-                                            ", the policy of round ", source.version().round(),
-                                            " has ", source.version().digest()));
-  }
-  return input;
-}
+// What a round begins with.
+struct Inputs {
+  PolicyWeights policy;
+  std::optional<PolicyWeights> reference;
+};
 
-// An earlier attempt may have left the same checkpoint; it goes first.
-absl::Status Save(const v1::TrainRoundRequest& request, const InputPolicy& input,
-                  const std::string& digest) {
-  const nlohmann::json manifest = {{"job", request.job()},
-                                   {"round", request.round()},
-                                   {"parent_digest", request.input().version().digest()},
-                                   {"digest", digest},
-                                   {"steps", UpdatesOfRound(request)},
-                                   {"pairs", request.pairs()}};
-  ATTUNE_RETURN_IF_ERROR(RemoveAll(request.output_path()));
-  return Annotate(SaveCheckpoint(request.output_path(), request.input().model_path(), input.config,
-                                 input.weights, manifest.dump(2) + "\n"),
-                  absl::StrCat("while saving the checkpoint of round ", request.round()));
+absl::StatusOr<Inputs> LoadInputs(const v1::TrainRoundRequest& request) {
+  ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
+  Inputs inputs;
+  ATTUNE_ASSIGN_OR_RETURN(inputs.policy, LoadPolicyWeights(request.input()));
+  if (!request.has_reference()) return inputs;
+  ATTUNE_ASSIGN_OR_RETURN(inputs.reference, LoadPolicyWeights(request.reference()));
+  const int64_t vocabulary = inputs.policy.config.vocab_size;
+  if (inputs.reference->config.vocab_size != vocabulary) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot compare with the reference ", DirectoryOf(request.reference()),
+                     ": it has a vocabulary of ", inputs.reference->config.vocab_size,
+                     ", the policy one of ", vocabulary));
+  }
+  return inputs;
 }
 
 }  // namespace
@@ -117,8 +98,10 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
     const v1::TrainRoundRequest& request, const Stop& stop, const Emit& emit) {
   const Stopwatch stopwatch;
   ATTUNE_RETURN_IF_ERROR(Meet(request, stop));
-  absl::StatusOr<InputPolicy> input = LoadInput(request);
-  ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, input.status(), stop(), {}));
+  absl::StatusOr<Inputs> inputs = LoadInputs(request);
+  ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, inputs.status(), stop(), {}));
+  PolicyWeights& policy = inputs->policy;
+  PolicyWeights* const reference = inputs->reference ? &*inputs->reference : nullptr;
 
   Stopwatch step_time;
   double tokens = 0;
@@ -142,19 +125,23 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
     step_time = Stopwatch();
     emit(step);
   };
-  ATTUNE_ASSIGN_OR_RETURN(input->weights,
-                          attune::TrainRound(request, input->config, std::move(input->weights),
-                                             *ranks_, threads_, hooks));
+  ATTUNE_ASSIGN_OR_RETURN(policy.weights,
+                          attune::TrainRound(request, policy.config, std::move(policy.weights),
+                                             reference, *ranks_, threads_, hooks));
 
   v1::TrainRoundResult result;
   result.mutable_policy()->set_round(request.round());
-  result.mutable_policy()->set_digest(
-      WeightsDigest(WeightLayout(input->config), input->weights));
+  result.mutable_policy()->set_digest(WeightsDigest(WeightLayout(policy.config), policy.weights));
   result.set_steps(UpdatesOfRound(request));
-  const absl::Status saved =
-      ranks_->rank() == 0 ? Save(request, *input, result.policy().digest()) : absl::OkStatus();
+  absl::Status saved;
+  if (ranks_->rank() == 0) {
+    saved = SavePolicy(request, policy, result.policy().digest());
+    if (saved.ok() && !request.reference_output_path().empty()) {
+      saved = SaveMixedReference(request, policy, *reference, result.mutable_reference_digest());
+    }
+  }
   ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, saved, /*stop=*/false, {}));
-  weights_->Publish(result.policy(), input->weights);
+  weights_->Publish(result.policy(), policy.weights);
   result.set_seconds(stopwatch.Seconds());
   return result;
 }

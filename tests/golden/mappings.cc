@@ -58,11 +58,11 @@ constexpr NamedMapping kMappings[] = {
     {"nca_official", Nca},
     // No losses.
     {"ches_official", Ches},
-    {"ches_quantile_slice", ChesQuantileSlice},
     {"dro_r3_core", DroReasoningReflection},
     {"pama_sstar", PamaMinNorm},
     {"trl_tr_dpo_sync", TrDpoSync},
     // Pairs from scores.
+    {"ches_quantile_slice", ChesQuantileSlice},
     {"dno_prct_pairs", DnoPairs},
     {"pairs_openrlhf_iterative_dpo", PairsOpenRlhf},
     {"pairs_rlhflow", PairsRlhflow},

@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "absl/strings/str_cat.h"
-#include "worker/objectives/ches.h"
+#include "common/ches.h"
 #include "worker/objectives/combination.h"
 #include "worker/objectives/reasoning_reflection.h"
 
@@ -15,34 +15,35 @@ namespace {
 
 using nlohmann::json;
 
-// [n, d] sums, or means, of the states that predict the tokens of a response: those from the last
-// token of the prompt to the last but one position.
-at::Tensor PooledStates(const json& inputs, const std::string& side, bool mean) {
-  const at::Tensor states = TensorOf(inputs.at(absl::StrCat(side, "_hidden_embeddings")));
-  const json& begins = inputs.at(absl::StrCat(side, "_last_prompt_token_indices"));
-  std::vector<at::Tensor> pooled;
-  for (int64_t i = 0; i < states.size(0); ++i) {
-    const int64_t begin = begins.at(i).get<int64_t>();
-    const at::Tensor predicting = states[i].slice(0, begin, states.size(1) - 1);
-    pooled.push_back(mean ? predicting.mean(0) : predicting.sum(0));
-  }
-  return at::stack(pooled);
+// The states that predict the tokens of a response, those from the last token of the prompt to the
+// last but one position, as one.
+struct PooledStates {
+  std::vector<double> sum;
+  double tokens;
+};
+
+PooledStates Pool(const json& inputs, const std::string& side, size_t row) {
+  const at::Tensor states = TensorOf(inputs.at(absl::StrCat(side, "_hidden_embeddings")).at(row));
+  const auto begin =
+      inputs.at(absl::StrCat(side, "_last_prompt_token_indices")).at(row).get<int64_t>();
+  const at::Tensor predicting = states.slice(0, begin, states.size(0) - 1);
+  const at::Tensor sum = predicting.sum(0).contiguous();
+  return {{sum.data_ptr<double>(), sum.data_ptr<double>() + sum.numel()},
+          static_cast<double>(predicting.size(0))};
 }
 
 }  // namespace
 
 absl::StatusOr<json> Ches(const GoldenCase& golden) {
   const bool mean = FlagOr(golden.hparams, "length_normalize", false);
-  return json{{"scores", JsonOf(ChesScores(PooledStates(golden.inputs, "preferred", mean),
-                                           PooledStates(golden.inputs, "dispreferred", mean)))}};
-}
-
-absl::StatusOr<json> ChesQuantileSlice(const GoldenCase& golden) {
-  const json& array = golden.inputs.at("array");
-  const PositionRange range =
-      QuantileSlice(static_cast<int64_t>(array.size()), golden.hparams.at("quantile").get<double>(),
-                    golden.hparams.at("num_elements").get<int64_t>());
-  return json{{"slice", json(array.begin() + range.begin, array.begin() + range.end)}};
+  json scores = json::array();
+  for (size_t i = 0; i < golden.inputs.at("preferred_hidden_embeddings").size(); ++i) {
+    const PooledStates chosen = Pool(golden.inputs, "preferred", i);
+    const PooledStates rejected = Pool(golden.inputs, "dispreferred", i);
+    scores.push_back(ChesScore<double>(chosen.sum, mean ? chosen.tokens : 1, rejected.sum,
+                                       mean ? rejected.tokens : 1));
+  }
+  return json{{"scores", scores}};
 }
 
 absl::StatusOr<json> DroReasoningReflection(const GoldenCase& golden) {

@@ -7,7 +7,6 @@
 namespace attune {
 
 absl::StatusOr<nlohmann::json> Ches(const GoldenCase& golden);
-absl::StatusOr<nlohmann::json> ChesQuantileSlice(const GoldenCase& golden);
 absl::StatusOr<nlohmann::json> DroReasoningReflection(const GoldenCase& golden);
 absl::StatusOr<nlohmann::json> PamaMinNorm(const GoldenCase& golden);
 absl::StatusOr<nlohmann::json> TrDpoSync(const GoldenCase& golden);

@@ -23,7 +23,10 @@ class Round {
     pairing().set_strategy(strategy);
     pairing().set_min_margin(0);
     pairing().set_max_pairs_per_prompt(4096);
-    spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+    pairing().set_tie_policy(v1::TIE_POLICY_DROP);
+    pairing().set_target(v1::PAIR_TARGET_HARD);
+    pairing().set_win_rate(v1::WIN_RATE_OTHERS);
+    pairing().set_ches_percentile(100);
   }
 
   v1::PairingSpec& pairing() { return *spec_.mutable_pairing(); }
@@ -36,8 +39,8 @@ class Round {
   }
 
   // To the prompt added last. Tokens are its bytes and the end of the sequence.
-  void AddResponse(const std::string& text, double score,
-                   v1::Provenance provenance = v1::PROVENANCE_STUDENT) {
+  v1::Response& AddResponse(const std::string& text, double score,
+                            v1::Provenance provenance = v1::PROVENANCE_STUDENT) {
     constexpr uint32_t kEndOfSequence = 256;
     v1::Judgment& judgment = judgments_.back();
     v1::Response& response = responses_.emplace_back();
@@ -48,6 +51,7 @@ class Round {
     for (const unsigned char byte : text) response.add_token_ids(byte);
     response.add_token_ids(kEndOfSequence);
     judgment.add_scores(score);
+    return response;
   }
 
   std::vector<v1::Pair> Build() const {
@@ -178,6 +182,24 @@ absl::StatusOr<json> DnoPairs(const GoldenCase& golden) {
                      pair.chosen_score() - pair.rejected_score()});
   }
   return json{{"pairs", pairs}};
+}
+
+// Of pairs with these CHES, that are sorted, those that we keep. We know the paper's filter, the
+// slice at quantile 0, alone.
+absl::StatusOr<json> ChesQuantileSlice(const GoldenCase& golden) {
+  if (golden.hparams.at("quantile").get<double>() != 0) return json{{"slice", json()}};
+  const json& scores = golden.inputs.at("array");
+  Round round(v1::PAIRING_STRATEGY_ONLINE);
+  round.pairing().set_ches_percentile(100 * golden.hparams.at("num_elements").get<double>() /
+                                      static_cast<double>(scores.size()));
+  for (const json& score : scores) {
+    round.AddPrompt("prompt");
+    round.AddResponse("a", 1).add_hidden_sum(1);  // <1, score> - 1 over the same lengths
+    round.AddResponse("b", 0).add_hidden_sum(score.get<float>());
+  }
+  json slice = json::array();
+  for (const v1::Pair& pair : round.Build()) slice.push_back(scores.at(pair.prompt_index()));
+  return json{{"slice", slice}};
 }
 
 }  // namespace attune

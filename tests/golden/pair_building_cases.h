@@ -9,6 +9,7 @@ namespace attune {
 absl::StatusOr<nlohmann::json> PairsRlhflow(const GoldenCase& golden);
 absl::StatusOr<nlohmann::json> PairsOpenRlhf(const GoldenCase& golden);
 absl::StatusOr<nlohmann::json> DnoPairs(const GoldenCase& golden);
+absl::StatusOr<nlohmann::json> ChesQuantileSlice(const GoldenCase& golden);
 
 }  // namespace attune
 

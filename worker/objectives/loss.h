@@ -14,6 +14,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "common/loss_needs.h"
+
 namespace attune {
 
 // n responses, row by row; float64. A column that is not there is an undefined tensor.
@@ -106,25 +108,6 @@ struct Rewards {
   at::Tensor rejected;
 };
 using RewardFunction = Rewards (*)(const LossBatch& batch, const LossOptions& options);
-
-// What must be there for a loss; also tells a planner what to compute and what to refuse.
-struct LossNeeds {
-  bool reference = false;  // reference_logps
-  bool lengths = false;
-  bool unpaired = false;     // the two sides may have different numbers of rows
-  bool groups = false;       // GroupColumns instead of pairs
-  bool scores = false;       // of the groups
-  bool relevance = false;    // and ranks, of the groups
-  bool soft_target = false;  // reads target
-  bool win_rates = false;
-  bool win_probability = false;
-  bool margins = false;
-  bool mismatched = false;
-  bool corrupted = false;
-  bool views = false;
-  bool vocabulary = false;     // sequence_kl: both models' logits at every position
-  bool couples_batch = false;  // an example's loss depends on the others of the update
-};
 
 struct Loss {
   const char* name;  // of loss_type in a job file; TRL's where TRL has it

@@ -1,5 +1,7 @@
 #include "worker/objectives/losses.h"
 
+#include <vector>
+
 #include <ATen/ATen.h>
 
 #include "common/check.h"
@@ -13,75 +15,70 @@
 namespace attune {
 namespace {
 
-const Loss kLosses[] = {
+struct NamedFunctions {
+  const char* name;
+  LossFunction function;
+  RewardFunction rewards = nullptr;
+};
+
+const NamedFunctions kFunctions[] = {
     // Pairs with a reference.
-    {"sigmoid", SigmoidLoss, {.reference = true, .soft_target = true}},
-    {"dno", DnoLoss, {.reference = true, .soft_target = true}},
-    {"spin", SigmoidLoss, {.reference = true}},
-    {"sigmoid_norm", SigmoidNormLoss, {.reference = true, .lengths = true, .soft_target = true}},
-    {"hinge", HingeLoss, {.reference = true}},
-    {"ipo", IpoLoss, {.reference = true, .lengths = true}},
-    {"ipo_sum", IpoSumLoss, {.reference = true}},
-    {"robust", RobustLoss, {.reference = true}},
-    {"exo_pair", ExoPairLoss, {.reference = true}},
-    {"nca_pair", NcaPairLoss, {.reference = true}},
-    {"bco_pair", BcoPairLoss, {.reference = true}},
-    {"sppo_hard", SppoHardLoss, {.reference = true}},
-    {"sppo", SppoLoss, {.reference = true, .win_rates = true}},
-    {"sppo_single", SppoSingleLoss, {.reference = true, .win_probability = true}},
-    {"aot", AotLoss, {.reference = true, .couples_batch = true}},
-    {"apo_zero", ApoZeroLoss, {.reference = true}},
-    {"apo_down", ApoDownLoss, {.reference = true}},
-    {"discopop", DiscopopLoss, {.reference = true}},
-    {"dpop", DpopLoss, {.reference = true}},
-    {"r_dpo", RDpoLoss, {.reference = true, .lengths = true}},
-    {"xpo", XpoLoss, {.reference = true, .soft_target = true}},
-    {"xpo_ipo", XpoIpoLoss, {.reference = true, .soft_target = true}},
-    {"tdpo1", Tdpo1Loss, {.reference = true, .vocabulary = true}, TdpoRewards},
-    {"tdpo2", Tdpo2Loss, {.reference = true, .vocabulary = true}, TdpoRewards},
+    {"sigmoid", SigmoidLoss},
+    {"dno", DnoLoss},
+    {"spin", SigmoidLoss},
+    {"sigmoid_norm", SigmoidNormLoss},
+    {"hinge", HingeLoss},
+    {"ipo", IpoLoss},
+    {"ipo_sum", IpoSumLoss},
+    {"robust", RobustLoss},
+    {"exo_pair", ExoPairLoss},
+    {"nca_pair", NcaPairLoss},
+    {"bco_pair", BcoPairLoss},
+    {"sppo_hard", SppoHardLoss},
+    {"sppo", SppoLoss},
+    {"sppo_single", SppoSingleLoss},
+    {"aot", AotLoss},
+    {"apo_zero", ApoZeroLoss},
+    {"apo_down", ApoDownLoss},
+    {"discopop", DiscopopLoss},
+    {"dpop", DpopLoss},
+    {"r_dpo", RDpoLoss},
+    {"xpo", XpoLoss},
+    {"xpo_ipo", XpoIpoLoss},
+    {"tdpo1", Tdpo1Loss, TdpoRewards},
+    {"tdpo2", Tdpo2Loss, TdpoRewards},
     // Pairs without one.
-    {"simpo", SimpoLoss, {.lengths = true, .soft_target = true}, MeanLogpRewards},
-    {"simpo_hinge", SimpoHingeLoss, {.lengths = true}, MeanLogpRewards},
-    {"alphapo", AlphaPoLoss, {.lengths = true, .soft_target = true}, AlphaPoRewards},
-    {"cpo", CpoLoss, {.soft_target = true}},
-    {"cpo_hinge", CpoHingeLoss, {}},
-    {"cpo_ipo", CpoIpoLoss, {.lengths = true}, MeanLogpRewards},
-    {"tpo", CpoLoss, {.soft_target = true}},
-    {"tpo_l", SimpoLoss, {.lengths = true, .soft_target = true}, MeanLogpRewards},
-    {"slic", SlicLoss, {}},
-    {"orpo", OrpoLoss, {.lengths = true}, MeanLogpRewards},
-    {"sft", SftLoss, {.lengths = true, .couples_batch = true}},
+    {"simpo", SimpoLoss, MeanLogpRewards},
+    {"simpo_hinge", SimpoHingeLoss, MeanLogpRewards},
+    {"alphapo", AlphaPoLoss, AlphaPoRewards},
+    {"cpo", CpoLoss},
+    {"cpo_hinge", CpoHingeLoss},
+    {"cpo_ipo", CpoIpoLoss, MeanLogpRewards},
+    {"slic", SlicLoss},
+    {"orpo", OrpoLoss, MeanLogpRewards},
+    {"sft", SftLoss},
     // Single responses, desirable or not.
-    {"kto",
-     KtoLoss,
-     {.reference = true, .unpaired = true, .mismatched = true, .couples_batch = true}},
-    {"apo_zero_unpaired", ApoZeroUnpairedLoss, {.reference = true, .unpaired = true}},
-    {"bco", BcoLoss, {.reference = true, .unpaired = true}},
-    {"ddo", DdoLoss, {.reference = true, .unpaired = true, .couples_batch = true}},
-    {"aot_unpaired", AotUnpairedLoss, {.reference = true, .couples_batch = true}},
+    {"kto", KtoLoss},
+    {"apo_zero_unpaired", ApoZeroUnpairedLoss},
+    {"bco", BcoLoss},
+    {"ddo", DdoLoss},
+    {"aot_unpaired", AotUnpairedLoss},
     // Groups, and the pair forms of the same papers.
-    {"infonca", InfoNcaLoss, {.reference = true, .groups = true, .scores = true}},
-    {"nca", NcaLoss, {.reference = true, .groups = true, .scores = true}},
-    {"exo", ExoLoss, {.reference = true, .groups = true, .scores = true}},
-    {"exo_pref", ExoPrefLoss, {.reference = true}},
-    {"adpo",
-     AdpoLoss,
-     {.reference = true, .lengths = true, .groups = true, .scores = true, .couples_batch = true}},
-    {"adpo_pairwise", DnoLoss, {.reference = true, .soft_target = true}},
-    {"adpo_plackett_luce",
-     AdpoPlackettLuceLoss,
-     {.reference = true, .groups = true, .scores = true}},
-    {"irpo",
-     IrpoLoss,
-     {.reference = true, .lengths = true, .groups = true, .relevance = true},
-     IrpoRewards},
-    {"lipo_lambda", LipoLambdaLoss, {.reference = true, .groups = true, .relevance = true}},
+    {"infonca", InfoNcaLoss},
+    {"nca", NcaLoss},
+    {"exo", ExoLoss},
+    {"exo_pref", ExoPrefLoss},
+    {"adpo", AdpoLoss},
+    {"adpo_pairwise", DnoLoss},
+    {"adpo_plackett_luce", AdpoPlackettLuceLoss},
+    {"irpo", IrpoLoss, IrpoRewards},
+    {"lipo_lambda", LipoLambdaLoss},
     // Terms beyond a pair.
-    {"modpo", ModpoLoss, {.reference = true, .margins = true}, ModpoRewards},
-    {"modpo_hinge", ModpoHingeLoss, {.reference = true, .margins = true}, ModpoRewards},
-    {"mcm_dpo", McmDpoLoss, {.reference = true, .views = true}},
-    {"realign", RealignLoss, {.reference = true, .corrupted = true}},
-    {"nash_md", NashMdLoss, {.reference = true, .win_probability = true}},
+    {"modpo", ModpoLoss, ModpoRewards},
+    {"modpo_hinge", ModpoHingeLoss, ModpoRewards},
+    {"mcm_dpo", McmDpoLoss},
+    {"realign", RealignLoss},
+    {"nash_md", NashMdLoss},
 };
 
 void CheckResponses(const LossNeeds& needs, const ResponseColumns& responses) {
@@ -89,6 +86,7 @@ void CheckResponses(const LossNeeds& needs, const ResponseColumns& responses) {
   ATTUNE_CHECK(!needs.reference || responses.reference_logps.defined());
   ATTUNE_CHECK(!needs.lengths || responses.lengths.defined());
   ATTUNE_CHECK(!needs.vocabulary || responses.sequence_kl.defined());
+  ATTUNE_CHECK(!needs.self_weighted || responses.self_weighted_logps.defined());
 }
 
 void CheckColumns(const Loss& loss, const LossBatch& batch) {
@@ -140,10 +138,21 @@ Rewards RewardsOf(const Loss& loss, const LossBatch& batch, const LossOptions& o
 
 }  // namespace
 
-absl::Span<const Loss> AllLosses() { return kLosses; }
+const std::vector<Loss>& AllLosses() {
+  static const auto* const losses = [] {
+    auto* all = new std::vector<Loss>;
+    for (const NamedFunctions& loss : kFunctions) {
+      const LossNeeds* needs = FindLossNeeds(loss.name);
+      ATTUNE_CHECK(needs != nullptr);
+      all->push_back({loss.name, loss.function, *needs, loss.rewards});
+    }
+    return all;
+  }();
+  return *losses;
+}
 
 const Loss* FindLoss(absl::string_view name) {
-  for (const Loss& loss : kLosses) {
+  for (const Loss& loss : AllLosses()) {
     if (name == loss.name) return &loss;
   }
   return nullptr;

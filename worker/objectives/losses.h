@@ -7,12 +7,11 @@
 #include <ATen/core/Tensor.h>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "worker/objectives/loss.h"
 
 namespace attune {
 
-absl::Span<const Loss> AllLosses();
+const std::vector<Loss>& AllLosses();
 
 // Null when there is no loss of that name.
 const Loss* FindLoss(absl::string_view name);

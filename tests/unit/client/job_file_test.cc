@@ -54,6 +54,30 @@ evaluation:
   EXPECT_FALSE(file.spec.has_evaluation());
 }
 
+TEST(JobFileTest, ReadsListsOrTheirOnlyItemAlone) {
+  const auto file = ParseJobFile(R"(
+objective: {loss_type: [sigmoid, sft], loss_weights: [1, 0.5]}
+auxiliary_oracles:
+- {oracle: {kind: length}, weight: 0.25}
+pairing: {replay: 0.3}
+)");
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(file->violations.empty());
+  const v1::ObjectiveSpec& objective = file->spec.objective();
+  EXPECT_EQ(objective.loss_type_size(), 2);
+  EXPECT_EQ(objective.loss_type(1), v1::LOSS_TYPE_SFT);
+  EXPECT_EQ(objective.loss_weights(1), 0.5);
+  EXPECT_EQ(file->spec.auxiliary_oracles(0).oracle().kind(), v1::ORACLE_KIND_LENGTH);
+  EXPECT_EQ(file->spec.pairing().replay(0), 0.3);
+}
+
+TEST(JobFileTest, PlacesProblemsInLists) {
+  EXPECT_EQ(ProblemsOf("objective: {loss_weights: [1, x]}\nauxiliary_oracles: [3, {wieght: 1}]"),
+            "objective.loss_weights[1]: must be a finite number, is x (line 1)\n"
+            "auxiliary_oracles[0]: must be a map of keys, is 3 (line 2)\n"
+            "auxiliary_oracles[1].wieght: unknown key; did you mean \"weight\"? (line 2)");
+}
+
 TEST(JobFileTest, NamesUnknownKeysAndTheNearestKnownOne) {
   EXPECT_EQ(ProblemsOf("round: 3\ntraining:\n  learning_rat: 1\n  zzzzzz: 1\n"
                        "samplng: {top_k: 1}\nPrompts-Per-Round: 4\n"),
@@ -99,13 +123,15 @@ TEST(JobFileTest, RefusesNumbersThatDoNotFit) {
 }
 
 TEST(JobFileTest, RefusesUnknownChoices) {
-  EXPECT_EQ(ProblemsOf("algorithm: dno_prtc\nobjective: {loss_type: DNO, reference: 3}\n"
+  EXPECT_THAT(ProblemsOf("objective: {loss_type: DNO}"),
+              testing::AllOf(testing::StartsWith("objective.loss_type: must be one of sigmoid, "),
+                             testing::EndsWith(", is DNO; did you mean \"dno\"? (line 1)")));
+  EXPECT_EQ(ProblemsOf("algorithm: dno_prtc\nobjective: {reference: 3}\n"
                        "oracle: {kind: unspecified}\n"),
             "algorithm: must be one of dno, dno_prct, iterative_dpo, online_dpo, is dno_prtc; "
             "did you mean \"dno_prct\"? (line 1)\n"
-            "objective.loss_type: must be one of sigmoid, dno, is DNO; did you mean \"dno\"? "
-            "(line 2)\n"
-            "objective.reference: must be one of previous_round, initial, none, is 3 (line 2)\n"
+            "objective.reference: must be one of previous_round, initial, none, rollout, mixed, "
+            "model, is 3 (line 2)\n"
             "oracle.kind: must be one of lexicon, length, regex, is unspecified (line 3)");
 }
 

@@ -76,6 +76,7 @@ TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
       {"{\"prompt\": null}", "\"prompt\" must be text, not null"},
       {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" must be text, not array"},
       {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" must be text, not number"},
+      {"{\"prompt\": \"x\", \"corrupted\": true}", "\"corrupted\" must be text, not boolean"},
       {"{\"prompt\": \"x\", \"domain\": {}}", "\"domain\" must be text, not object"},
       {"{\"messages\": []}", "\"messages\" is empty"},
       {"{\"messages\": {}}", "\"messages\" must be a list, not object"},
@@ -112,6 +113,23 @@ TEST_F(DatasetTest, MessagesAreKeptForTheChatTemplate) {
   EXPECT_EQ(dataset.prompts[0].messages(),
             "[{\"role\":\"system\",\"content\":\"Be brief.\"},"
             "{\"name\":\"Zo\xc3\xab\",\"role\":\"user\",\"content\":\"Hi\",\"at\":[1,2.5,null]}]");
+}
+
+TEST_F(DatasetTest, ACorruptedPromptIsOfTheKindOfThePrompt) {
+  ASSERT_OK_AND_ASSIGN(
+      const Dataset dataset,
+      Load("{\"prompt\": \"a\", \"corrupted\": \"b\"}\n"
+           "{\"prompt\": \"a\", \"corrupted\": null}\n"
+           R"({"corrupted": "Ho", "messages": [{"role": "system", "content": "Be brief."}, )"
+           R"({"role": "user", "content": "Hi", "at": 1}]})"));
+  ASSERT_THAT(dataset.prompts, SizeIs(3));
+  EXPECT_EQ(dataset.prompts[0].text(), "a");
+  EXPECT_EQ(dataset.prompts[0].corrupted(), "b");
+  EXPECT_EQ(dataset.prompts[1].corrupted(), "");
+  EXPECT_EQ(dataset.prompts[2].messages(),
+            R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Hi","at":1}])");
+  EXPECT_EQ(dataset.prompts[2].corrupted(),
+            R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Ho","at":1}])");
 }
 
 TEST_F(DatasetTest, TheJsonOfALineIsLimited) {

@@ -45,7 +45,10 @@ class JobRunnerTest : public testing::Test {
     spec.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_BEST_WORST);
     spec.mutable_pairing()->set_min_margin(0);
     spec.mutable_pairing()->set_max_pairs_per_prompt(1);
-    spec.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+    spec.mutable_pairing()->set_target(v1::PAIR_TARGET_HARD);
+    spec.mutable_pairing()->set_win_rate(v1::WIN_RATE_OTHERS);
+    spec.mutable_pairing()->set_ches_percentile(100);
+    spec.mutable_objective()->add_loss_type(v1::LOSS_TYPE_SIGMOID);
     spec.mutable_objective()->set_reference(v1::REFERENCE_PREVIOUS_ROUND);
     spec.mutable_evaluation()->set_holdout_prompts(4);
     spec.mutable_checkpoint()->set_save_total_limit(1);

@@ -216,8 +216,7 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
         spec.mutable_oracle()->clear_path();
         spec.mutable_pairing()->set_strategy(static_cast<v1::PairingStrategy>(97));
         spec.mutable_pairing()->set_tie_policy(static_cast<v1::TiePolicy>(92));
-        spec.mutable_objective()->set_loss_type(static_cast<v1::LossType>(96));
-        spec.mutable_objective()->set_reference(static_cast<v1::Reference>(95));
+        spec.mutable_objective()->add_loss_type(static_cast<v1::LossType>(96));
         spec.mutable_training()->set_lr_scheduler_type(static_cast<v1::LrSchedulerType>(-1));
         spec.mutable_training()->set_precision(static_cast<v1::Precision>(93));
       }),
@@ -225,10 +224,9 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
           "algorithm: is 99; must be one of dno, dno_prct, iterative_dpo, online_dpo",
           "oracle.kind: is 98; must be one of lexicon, length, regex",
           "pairing.strategy: is 97; must be one of best_worst, large_margin, win_rate, "
-          "all_pairs, max_random, random, online, max_max, best_first",
-          "pairing.tie_policy: is 92; must be one of drop, first",
-          "objective.loss_type: is 96; must be one of sigmoid, dno",
-          "objective.reference: is 95; must be one of previous_round, initial, none",
+          "all_pairs, max_random, random, online, max_max, best_first, teacher_wins, group",
+          "pairing.tie_policy: is 92; must be one of drop, first, soft",
+          testing::StartsWith("objective.loss_type: has 96; must be of sigmoid, dno, spin"),
           "training.lr_scheduler_type: is -1; must be one of constant, linear, cosine",
           "training.precision: is 93; must be one of fp32, bf16"));
 }
@@ -279,16 +277,6 @@ TEST_F(JobSpecTest, AnOracleNeedsTheFieldOfItsKind) {
   spec_.mutable_oracle()->set_target_length(32769);
   EXPECT_THAT(Resolve(),
               ElementsAre("oracle.target_length: is 32769; must be between 0 and 32768"));
-}
-
-TEST_F(JobSpecTest, SmoothingIsOfTheSigmoidLossAlone) {
-  spec_.mutable_objective()->set_label_smoothing(0.1);
-  EXPECT_THAT(Resolve(), IsEmpty());
-  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
-  EXPECT_THAT(Resolve(), ElementsAre("objective.label_smoothing: is 0.1; must be 0 unless "
-                                     "objective.loss_type is sigmoid"));
-  spec_.mutable_objective()->set_label_smoothing(0);
-  EXPECT_THAT(Resolve(), IsEmpty());
 }
 
 TEST_F(JobSpecTest, OnlineComparesTwo) {

@@ -11,81 +11,13 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/unit/coordinator/pairing_round.h"
 
 namespace attune {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-// A round under construction: each prompt has one candidate per score. Tokens differ unless asked.
-class PairingTest : public testing::Test {
- protected:
-  PairingTest() {
-    spec_.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_ALL_PAIRS);
-    spec_.mutable_pairing()->set_min_margin(0);
-    spec_.mutable_pairing()->set_max_pairs_per_prompt(4096);
-    spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
-  }
-
-  void AddPrompt(uint32_t index, const std::vector<double>& scores) {
-    v1::Prompt prompt;
-    prompt.set_index(index);
-    prompt.set_text(absl::StrCat("prompt ", index));
-    prompts_.push_back(prompt);
-    v1::Judgment judgment;
-    judgment.set_prompt_index(index);
-    judgment.set_oracle("test/1");
-    for (size_t i = 0; i < scores.size(); ++i) {
-      judgment.add_scores(scores[i]);
-      v1::Response response;
-      response.set_prompt_index(index);
-      response.set_sample(static_cast<uint32_t>(i));
-      response.add_prompt_token_ids(1);
-      response.add_token_ids(100 * index + static_cast<uint32_t>(i));
-      responses_.push_back(response);
-    }
-    judgments_.push_back(judgment);
-  }
-
-  void SetStrategy(v1::PairingStrategy strategy) {
-    spec_.mutable_pairing()->set_strategy(strategy);
-  }
-
-  PairingOutput Build(uint32_t round = 3, uint64_t seed = 42) const {
-    return BuildPairs({.job = "jobs/j",
-                       .round = round,
-                       .seed = seed,
-                       .spec = &spec_,
-                       .prompts = prompts_,
-                       .responses = responses_,
-                       .judgments = judgments_});
-  }
-
-  // "prompt: chosen sample > rejected sample", in order.
-  static std::vector<std::string> Lines(const PairingOutput& output) {
-    std::vector<std::string> lines;
-    for (const v1::Pair& pair : output.pairs) {
-      lines.push_back(absl::StrCat(pair.prompt_index(), ": ", pair.chosen().sample(), " > ",
-                                   pair.rejected().sample()));
-    }
-    return lines;
-  }
-  std::vector<std::string> BuildLines() const { return Lines(Build()); }
-
-  v1::JobSpec spec_;
-  std::vector<v1::Prompt> prompts_;
-  std::vector<v1::Response> responses_;
-  std::vector<v1::Judgment> judgments_;
-};
-
-std::string Counts(const v1::PairCounts& counts) {
-  return absl::StrCat(
-      "kept ", counts.kept(), " tie ", counts.tie(), " low_margin ", counts.low_margin(),
-      " duplicate ", counts.duplicate(), " over_limit ", counts.over_limit(), " empty ",
-      counts.empty(),
-      counts.low_score() == 0 ? "" : absl::StrCat(" low_score ", counts.low_score()));
-}
 
 TEST_F(PairingTest, BestWorstTakesTheFirstOfEqualExtremes) {
   SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
@@ -97,7 +29,7 @@ TEST_F(PairingTest, BestWorstTakesTheFirstOfEqualExtremes) {
   AddPrompt(3, {1.0, 0.95, 0.2, 0.9});
   const PairingOutput output = Build();
   EXPECT_THAT(Lines(output), ElementsAre("0: 1 > 2", "1: 0 > 3", "3: 0 > 2"));
-  EXPECT_EQ(Counts(output.counts), "kept 3 tie 1 low_margin 0 duplicate 0 over_limit 0 empty 0");
+  EXPECT_EQ(Fates(output.counts), "kept 3 tie 1");
 }
 
 TEST_F(PairingTest, WinRateTakesTheExtremesOfTheMeanWinRate) {
@@ -113,19 +45,19 @@ TEST_F(PairingTest, AllPairsComeWidestFirstThenBySample) {
   AddPrompt(0, {1, 4, 2, 2});
   EXPECT_THAT(BuildLines(),
               ElementsAre("0: 1 > 0", "0: 1 > 2", "0: 1 > 3", "0: 2 > 0", "0: 3 > 0"));
-  EXPECT_EQ(Counts(Build().counts), "kept 5 tie 1 low_margin 0 duplicate 0 over_limit 0 empty 0");
+  EXPECT_EQ(Fates(Build().counts), "kept 5 tie 1");
 }
 
 TEST_F(PairingTest, LargeMarginKeepsTheWidestThatReachTheMargin) {
   SetStrategy(v1::PAIRING_STRATEGY_LARGE_MARGIN);
-  spec_.mutable_pairing()->set_min_margin(2);
-  spec_.mutable_pairing()->set_max_pairs_per_prompt(2);
+  pairing().set_min_margin(2);
+  pairing().set_max_pairs_per_prompt(2);
   AddPrompt(0, {0, 2, 3, 5});
   AddPrompt(1, {0, 1.5, 1, 0.5});
   const PairingOutput output = Build();
   // The third that reaches the margin is over the limit; 2 counts as reaching it.
   EXPECT_THAT(Lines(output), ElementsAre("0: 3 > 0", "0: 2 > 0"));
-  EXPECT_EQ(Counts(output.counts), "kept 2 tie 0 low_margin 7 duplicate 0 over_limit 3 empty 0");
+  EXPECT_EQ(Fates(output.counts), "kept 2 low_margin 7 over_limit 3");
 }
 
 TEST_F(PairingTest, OnlineComparesTheFirstTwo) {
@@ -180,14 +112,14 @@ TEST_F(PairingTest, TheSameTokensAreADuplicate) {
   AddPrompt(0, {1, 1, 2});
   responses_[1].set_token_ids(0, responses_[0].token_ids(0));
   EXPECT_THAT(BuildLines(), ElementsAre("0: 2 > 0", "0: 2 > 1"));
-  EXPECT_EQ(Counts(Build().counts), "kept 2 tie 0 low_margin 0 duplicate 1 over_limit 0 empty 0");
+  EXPECT_EQ(Fates(Build().counts), "kept 2 duplicate 1");
 }
 
 TEST_F(PairingTest, AResponseWithoutTokensMakesNoPair) {
   AddPrompt(0, {1, 2, 3});
   responses_[2].clear_token_ids();
   EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0"));
-  EXPECT_EQ(Counts(Build().counts), "kept 1 tie 0 low_margin 0 duplicate 0 over_limit 0 empty 2");
+  EXPECT_EQ(Fates(Build().counts), "kept 1 empty 2");
 }
 
 TEST_F(PairingTest, FewerThanTwoCandidatesMakeNoPair) {
@@ -201,19 +133,19 @@ TEST_F(PairingTest, FewerThanTwoCandidatesMakeNoPair) {
 }
 
 TEST_F(PairingTest, MarginsApplyToEveryStrategy) {
-  spec_.mutable_pairing()->set_min_margin(10);
+  pairing().set_min_margin(10);
   AddPrompt(0, {1, 2});
   for (int strategy = v1::PAIRING_STRATEGY_BEST_WORST; strategy <= v1::PAIRING_STRATEGY_BEST_FIRST;
        ++strategy) {
     SetStrategy(static_cast<v1::PairingStrategy>(strategy));
-    EXPECT_EQ(Counts(Build().counts), "kept 0 tie 0 low_margin 1 duplicate 0 over_limit 0 empty 0");
+    EXPECT_EQ(Fates(Build().counts), "kept 0 low_margin 1");
   }
 }
 
-TEST_F(PairingTest, TargetsAreHardExceptForDno) {
+TEST_F(PairingTest, TargetsAreHardOrFromWinRates) {
   AddPrompt(0, {1, 3, 2});
   for (const v1::Pair& pair : Build().pairs) EXPECT_EQ(pair.target(), 1.0);
-  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
+  pairing().set_target(v1::PAIR_TARGET_WIN_RATE);
   const PairingOutput output = Build();
   ASSERT_THAT(Lines(output), ElementsAre("0: 1 > 0", "0: 1 > 2", "0: 2 > 0"));
   EXPECT_DOUBLE_EQ(output.pairs[0].target(), 1 / (1 + std::exp(-1.0)));  // win rates 1 and 0
@@ -265,6 +197,37 @@ TEST_F(PairingTest, DigestsAreForEver) {
   EXPECT_EQ(Build().digest, "e0340c8f287bab9c0f3fb9afb07e06ede6bc42642aa92b1ba9a18f33e95338ab");
 }
 
+TEST_F(PairingTest, DigestIsOfMarginsToo) {
+  AddPrompt(0, {1, 3});
+  const std::string without = Build().digest;
+  spec_.add_auxiliary_oracles()->set_weight(1);
+  v1::AuxiliaryScores& scores = *judgments_[0].add_auxiliary();
+  for (int i = 0; i < 2; ++i) scores.add_scores(0);
+  EXPECT_EQ(Build().digest, without);  // none
+  scores.set_scores(0, 2);
+  const std::string rejected = Build().digest;
+  EXPECT_NE(rejected, without);
+  scores.set_scores(0, 0);
+  scores.set_scores(1, 2);
+  EXPECT_NE(Build().digest, without);
+  EXPECT_NE(Build().digest, rejected);
+}
+
+TEST_F(PairingTest, DigestIsOfWholeLists) {
+  SetStrategy(v1::PAIRING_STRATEGY_GROUP);
+  spec_.mutable_sampling()->set_num_generations(3);
+  AddPrompt(0, {1, 3, 2});
+  const std::string before = Build().digest;
+  judgments_[0].set_scores(2, 2.5);
+  const std::string other_score = Build().digest;
+  EXPECT_NE(other_score, before);
+  responses_[2].set_token_ids(0, 12345);
+  const std::string other_tokens = Build().digest;
+  EXPECT_NE(other_tokens, other_score);
+  pairing().set_win_rate(v1::WIN_RATE_BRADLEY_TERRY);
+  EXPECT_NE(Build().digest, other_tokens);
+}
+
 TEST_F(PairingTest, MaxMaxTakesTheTwoBest) {
   SetStrategy(v1::PAIRING_STRATEGY_MAX_MAX);
   AddPrompt(0, {1, 3, 0, 2});
@@ -289,7 +252,7 @@ TEST_F(PairingTest, LengthPenaltyChoosesAndScoresStay) {
   const char* const texts[] = {"longlonglong", "s", "mid", "m"};
   for (size_t i = 0; i < 4; ++i) responses_[i].set_text(texts[i]);
   EXPECT_THAT(BuildLines(), ElementsAre("0: 0 > 2"));
-  spec_.mutable_pairing()->set_length_penalty(0.02);
+  pairing().set_length_penalty(0.02);
   const PairingOutput output = Build();
   EXPECT_THAT(Lines(output), ElementsAre("0: 1 > 2"));
   EXPECT_EQ(output.pairs[0].chosen_score(), 0.95);
@@ -302,7 +265,7 @@ TEST_F(PairingTest, LengthPenaltyChoosesAndScoresStay) {
 
 TEST_F(PairingTest, LengthPenaltyCountsCharactersAndNotBytes) {
   SetStrategy(v1::PAIRING_STRATEGY_BEST_WORST);
-  spec_.mutable_pairing()->set_length_penalty(1);
+  pairing().set_length_penalty(1);
   AddPrompt(0, {5, 5.5, 0});
   responses_[0].set_text("abcd");                              // 1
   responses_[1].set_text("\xe6\x97\xa5\xe6\x9c\xac\xc3\xa9");  // 2.5; by bytes -2.5
@@ -316,20 +279,20 @@ TEST_F(PairingTest, TiePolicyFirstChoosesTheFirst) {
   AddPrompt(1, {1, 2});
   AddPrompt(2, {3, 3});
   responses_[5].set_token_ids(0, responses_[4].token_ids(0));  // the same response twice
-  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_DROP);
+  pairing().set_tie_policy(v1::TIE_POLICY_DROP);
   EXPECT_THAT(BuildLines(), ElementsAre("1: 1 > 0"));
-  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
+  pairing().set_tie_policy(v1::TIE_POLICY_FIRST);
   const PairingOutput output = Build();
   EXPECT_THAT(Lines(output), ElementsAre("0: 0 > 1", "1: 1 > 0"));
-  EXPECT_EQ(Counts(output.counts), "kept 2 tie 0 low_margin 0 duplicate 1 over_limit 0 empty 0");
+  EXPECT_EQ(Fates(output.counts), "kept 2 duplicate 1");
   EXPECT_EQ(output.pairs[0].target(), 1.0);
   // A margin drops them, as it drops every pair that is too narrow.
-  spec_.mutable_pairing()->set_min_margin(0.5);
+  pairing().set_min_margin(0.5);
   EXPECT_THAT(BuildLines(), ElementsAre("1: 1 > 0"));
 }
 
 TEST_F(PairingTest, TiedExtremesAreTheFirstTwo) {
-  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
+  pairing().set_tie_policy(v1::TIE_POLICY_FIRST);
   AddPrompt(0, {1, 1, 1});
   for (const auto strategy : {v1::PAIRING_STRATEGY_BEST_WORST, v1::PAIRING_STRATEGY_WIN_RATE,
                               v1::PAIRING_STRATEGY_BEST_FIRST, v1::PAIRING_STRATEGY_ONLINE}) {
@@ -338,9 +301,9 @@ TEST_F(PairingTest, TiedExtremesAreTheFirstTwo) {
   }
 }
 
-TEST_F(PairingTest, ATieOfDnoHasTheTargetOneHalf) {
-  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_FIRST);
-  spec_.mutable_objective()->set_loss_type(v1::LOSS_TYPE_DNO);
+TEST_F(PairingTest, ATieOfWinRatesHasTheTargetOneHalf) {
+  pairing().set_tie_policy(v1::TIE_POLICY_FIRST);
+  pairing().set_target(v1::PAIR_TARGET_WIN_RATE);
   AddPrompt(0, {1, 1});
   const PairingOutput output = Build();
   ASSERT_EQ(output.pairs.size(), 1);
@@ -348,26 +311,25 @@ TEST_F(PairingTest, ATieOfDnoHasTheTargetOneHalf) {
 }
 
 TEST_F(PairingTest, TheChosenReachesTheLeastScore) {
-  spec_.mutable_pairing()->set_min_chosen_score(3);
+  pairing().set_min_chosen_score(3);
   AddPrompt(0, {1, 3, 2});
   EXPECT_THAT(BuildLines(), ElementsAre("0: 1 > 0", "0: 1 > 2"));
-  EXPECT_EQ(Counts(Build().counts),
-            "kept 2 tie 0 low_margin 0 duplicate 0 over_limit 0 empty 0 low_score 1");
-  spec_.mutable_pairing()->set_min_chosen_score(-5);
+  EXPECT_EQ(Fates(Build().counts), "kept 2 low_score 1");
+  pairing().set_min_chosen_score(-5);
   EXPECT_EQ(Build().pairs.size(), 3);
 }
 
 TEST_F(PairingTest, AStudentHasItsOwnMargin) {
-  spec_.mutable_pairing()->set_min_margin(2);
+  pairing().set_min_margin(2);
   AddPrompt(0, {4, 1, 3, 6});  // the last is gold
   responses_[3].set_provenance(v1::PROVENANCE_GOLD);
   EXPECT_THAT(BuildLines(),
               ElementsAre("0: 3 > 1", "0: 0 > 1", "0: 3 > 2", "0: 2 > 1", "0: 3 > 0"));
-  spec_.mutable_pairing()->set_min_margin_student(1);
+  pairing().set_min_margin_student(1);
   EXPECT_EQ(Build().pairs.size(), 6);  // and 0 > 2
-  spec_.mutable_pairing()->set_min_margin_student(5);
+  pairing().set_min_margin_student(5);
   EXPECT_THAT(BuildLines(), ElementsAre("0: 3 > 1", "0: 3 > 2", "0: 3 > 0"));
-  spec_.mutable_pairing()->set_min_margin_student(0);  // given, and not left out
+  pairing().set_min_margin_student(0);  // given, and not left out
   EXPECT_EQ(Build().pairs.size(), 6);
 }
 
@@ -375,9 +337,9 @@ TEST_F(PairingTest, AStudentHasItsOwnMargin) {
 // positive is a student sample. The teacher's response is a candidate like any other (last here).
 TEST_F(PairingTest, LargeMarginBuildsThePairsOfTheDnoPaper) {
   SetStrategy(v1::PAIRING_STRATEGY_LARGE_MARGIN);
-  spec_.mutable_pairing()->set_min_chosen_score(5);
-  spec_.mutable_pairing()->set_min_margin(2);
-  spec_.mutable_pairing()->set_min_margin_student(1);
+  pairing().set_min_chosen_score(5);
+  pairing().set_min_margin(2);
+  pairing().set_min_margin_student(1);
   AddPrompt(0, {5, 3, 6, 1, 4, 5});
   AddPrompt(1, {2, 2, 3, 4, 1, 6});
   AddPrompt(2, {4, 4, 3, 4, 4, 4});

@@ -27,13 +27,20 @@ v1::JobSpec Resolve(const std::string& text) {
 }
 
 void ExpectBlocks(const v1::JobSpec& spec, const std::string& sampling, const std::string& pairing,
-                  const std::string& objective, const std::string& training) {
+                  const std::string& objective, const std::string& training,
+                  const std::string& target = "PAIR_TARGET_HARD") {
   const std::string optimiser =
       "weight_decay: 0 adam_beta1: 0.9 adam_beta2: 0.999 adam_epsilon: 1e-08 zero_stage: 1 "
       "precision: PRECISION_FP32 ";
-  EXPECT_EQ(Text(spec.sampling()), sampling);
-  EXPECT_EQ(Text(spec.pairing()), pairing);
-  EXPECT_EQ(Text(spec.objective()), objective);
+  EXPECT_EQ(Text(spec.sampling()), sampling + "opponent: OPPONENT_NONE mixture_coef: 0.5 ");
+  EXPECT_EQ(Text(spec.pairing()),
+            pairing + "tie_policy: TIE_POLICY_DROP target: " + target +
+                " win_rate: WIN_RATE_OTHERS max_length_ratio: 0 drop_same_text: false "
+                "defects { repeated_ngram: 0 max_repeats: 3 over_length: false } "
+                "ches_percentile: 100 ");
+  EXPECT_EQ(Text(spec.objective()),
+            objective + "loss_weights: 1 f_divergence_type: F_DIVERGENCE_TYPE_REVERSE_KL "
+                        "ld_alpha: 1 sampo: false use_weighting: false ");
   EXPECT_EQ(Text(spec.training()), training + optimiser);
 }
 
@@ -42,20 +49,19 @@ TEST(PresetsTest, Dno) {
       Resolve("algorithm: ALGORITHM_DNO"),
       "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
       "strategy: PAIRING_STRATEGY_ALL_PAIRS min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 length_penalty: 0 "
-      "tie_policy: TIE_POLICY_DROP ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 ",
       "loss_type: LOSS_TYPE_DNO beta: 0.1 label_smoothing: 0 reference: REFERENCE_PREVIOUS_ROUND ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
       "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_COSINE "
-      "warmup_ratio: 0.1 ");
+      "warmup_ratio: 0.1 ",
+      "PAIR_TARGET_WIN_RATE");
 }
 
 TEST(PresetsTest, DnoPrct) {
   ExpectBlocks(Resolve("algorithm: ALGORITHM_DNO_PRCT"),
                "num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
                "strategy: PAIRING_STRATEGY_LARGE_MARGIN min_margin: 1 include_gold: false "
-               "max_pairs_per_prompt: 1 length_penalty: 0 "
-               "tie_policy: TIE_POLICY_DROP ",
+               "max_pairs_per_prompt: 1 length_penalty: 0 ",
                "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
                "reference: REFERENCE_PREVIOUS_ROUND ",
                "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 8 "
@@ -68,8 +74,7 @@ TEST(PresetsTest, IterativeDpo) {
       Resolve("algorithm: ALGORITHM_ITERATIVE_DPO"),
       "num_generations: 8 temperature: 1 top_p: 1 top_k: 0 max_new_tokens: 128 ",
       "strategy: PAIRING_STRATEGY_BEST_WORST min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 length_penalty: 0 "
-      "tie_policy: TIE_POLICY_DROP ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 ",
       "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 "
       "reference: REFERENCE_PREVIOUS_ROUND ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 16 "
@@ -82,8 +87,7 @@ TEST(PresetsTest, OnlineDpo) {
       Resolve("algorithm: ALGORITHM_ONLINE_DPO"),
       "num_generations: 2 temperature: 0.9 top_p: 1 top_k: 0 max_new_tokens: 64 ",
       "strategy: PAIRING_STRATEGY_ONLINE min_margin: 0 include_gold: false "
-      "max_pairs_per_prompt: 4096 length_penalty: 0 "
-      "tie_policy: TIE_POLICY_DROP ",
+      "max_pairs_per_prompt: 4096 length_penalty: 0 ",
       "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 reference: REFERENCE_INITIAL ",
       "learning_rate: 5e-07 per_device_train_batch_size: 8 gradient_accumulation_steps: 1 "
       "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR "
@@ -134,6 +138,25 @@ TEST(PresetsTest, ResolvingTwiceChangesNothing) {
     EXPECT_TRUE(
         google::protobuf::util::MessageDifferencer::Equals(once, WithPresetAndDefaults(once)));
   }
+}
+
+TEST(PresetsTest, LossesBringTheirOptionsAndTargets) {
+  const v1::JobSpec simpo = Resolve("objective { loss_type: [LOSS_TYPE_SIMPO, LOSS_TYPE_SFT] }");
+  EXPECT_EQ(Text(simpo.objective()),
+            "loss_type: LOSS_TYPE_SIMPO loss_type: LOSS_TYPE_SFT beta: 0.1 label_smoothing: 0 "
+            "reference: REFERENCE_NONE loss_weights: 1 loss_weights: 1 "
+            "f_divergence_type: F_DIVERGENCE_TYPE_REVERSE_KL ld_alpha: 1 sampo: false "
+            "use_weighting: false simpo_gamma: 0.5 ");
+  const v1::JobSpec sppo = Resolve("objective { loss_type: LOSS_TYPE_SPPO }");
+  EXPECT_EQ(sppo.pairing().win_rate(), v1::WIN_RATE_BRADLEY_TERRY);
+  EXPECT_EQ(sppo.objective().reference(), v1::REFERENCE_PREVIOUS_ROUND);
+  const v1::JobSpec adpo = Resolve("objective { loss_type: LOSS_TYPE_ADPO_PAIRWISE }");
+  EXPECT_EQ(adpo.pairing().target(), v1::PAIR_TARGET_SCORE);
+  const v1::JobSpec mixed = Resolve("objective { reference: REFERENCE_MIXED }");
+  EXPECT_EQ(mixed.objective().ref_model_mixup_alpha(), 0.6);
+  EXPECT_EQ(mixed.objective().ref_model_sync_rounds(), 1u);
+  const v1::JobSpec mcm = Resolve("objective { loss_type: LOSS_TYPE_MCM_DPO }");
+  EXPECT_EQ(mcm.objective().view_weights_size(), 2);
 }
 
 }  // namespace

@@ -115,6 +115,41 @@ TEST(RoundTest, RefusesAResponseWithoutReferenceLogps) {
               StatusIs(absl::StatusCode::kInternal, "lacks log-probabilities of the initial"));
 }
 
+TEST(RoundTest, RefusesAResponseWithoutHiddenSumsWherePairsAreFilteredByThem) {
+  v1::JobSpec spec = Spec();
+  spec.mutable_pairing()->set_ches_percentile(100);
+  EXPECT_OK(AdvanceRound(spec, WithPrompts(), ResponsesSampled{Responses()}));
+  spec.mutable_pairing()->set_ches_percentile(5);
+  std::vector<v1::Response> responses = Responses();
+  for (v1::Response& response : responses) response.add_hidden_sum(0.5f);
+  EXPECT_OK(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses}));
+  responses[3].add_hidden_sum(0.5f);
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses}),
+              StatusIs(absl::StatusCode::kInternal,
+                       "response 1 of prompt 3 has a sum of hidden states of 2 numbers instead of "
+                       "1"));
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{Responses()}),
+              StatusIs(absl::StatusCode::kInternal, "lacks the sum of its hidden states"));
+}
+
+TEST(RoundTest, RefusesAnOpponentThatIsNotTheLastSample) {
+  v1::JobSpec spec = Spec();
+  std::vector<v1::Response> responses = Responses();
+  for (const v1::Opponent opponent : {v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
+    spec.mutable_sampling()->set_opponent(opponent);
+    responses[1].set_provenance(v1::PROVENANCE_OPPONENT);
+    responses[3].set_provenance(v1::PROVENANCE_OPPONENT);
+    EXPECT_OK(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses}));
+    responses[3].set_provenance(v1::PROVENANCE_STUDENT);
+    EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses}),
+                StatusIs(absl::StatusCode::kInternal,
+                         "response 1 of prompt 3 is of PROVENANCE_STUDENT, but is the opponent's"));
+  }
+  spec.mutable_sampling()->set_opponent(v1::OPPONENT_NONE);
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses}),
+              StatusIs(absl::StatusCode::kInternal, "but is not the opponent's"));
+}
+
 TEST(RoundTest, RefusesAScoreThatIsNotFinite) {
   std::vector<v1::Judgment> judgments = Judgments();
   judgments[1].set_scores(0, std::nan(""));

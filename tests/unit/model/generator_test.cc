@@ -1,6 +1,7 @@
 #include "model/generator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <string>
@@ -133,6 +134,143 @@ TEST_F(GeneratorTest, TellsWhenWeightsAreNotFinite) {
   weights[weights.size() / 2] = std::numeric_limits<float>::quiet_NaN();
   const auto broken = Policy::Create(config_, weights).value();
   EXPECT_THAT(Generate(*broken, Requests(2), {.top_p = 0.9}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "not finite"));
+}
+
+class MixtureTest : public GeneratorTest {
+ protected:
+  static std::vector<double> LogSoftmax(const std::vector<double>& logits) {
+    double sum = 0;
+    for (const double logit : logits) sum += std::exp(logit);
+    std::vector<double> logps;
+    for (const double logit : logits) logps.push_back(logit - std::log(sum));
+    return logps;
+  }
+
+  // Log-probabilities of the token after `ids` under `policy`.
+  std::vector<double> LogProbsAfter(const Policy& policy, const std::vector<int32_t>& ids) {
+    KvCache cache;
+    std::vector<PolicyRow> rows;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      rows.push_back({&cache, static_cast<int64_t>(i), ids[i], i + 1 == ids.size()});
+    }
+    std::vector<float> logits(config_.vocab_size);
+    policy.Logits(policy.Forward(rows).data(), 1, logits.data());
+    return LogSoftmax({logits.begin(), logits.end()});
+  }
+
+  const std::shared_ptr<const Policy> other_ =
+      Policy::Create(config_, TinyWeights(config_, 6)).value();
+  const std::vector<SamplingOptions> every_option_ = {
+      {.max_new_tokens = 20},
+      {.temperature = 0.7, .top_p = 0.9, .max_new_tokens = 20},
+      {.temperature = 1.3, .top_k = 11, .max_new_tokens = 20},
+      {.temperature = 0, .max_new_tokens = 20}};
+};
+
+TEST_F(MixtureTest, WithoutWeightOfTheOtherIsThePolicyBitForBit) {
+  for (const SamplingOptions& options : every_option_) {
+    ASSERT_OK_AND_ASSIGN(const auto wanted, Generate(*policy_, Requests(9), options));
+    ASSERT_OK_AND_ASSIGN(const auto mixed,
+                         GenerateMixture(*policy_, *other_, 0, Requests(9), options));
+    EXPECT_TRUE(wanted == mixed) << "temperature " << options.temperature;
+  }
+}
+
+TEST_F(MixtureTest, WithAllWeightOfTheOtherDrawsWhatTheOtherDoes) {
+  const std::vector<GenerationRequest> requests = Requests(9);
+  for (const SamplingOptions& options : every_option_) {
+    ASSERT_OK_AND_ASSIGN(const auto wanted, Generate(*other_, requests, options));
+    ASSERT_OK_AND_ASSIGN(const auto mixed,
+                         GenerateMixture(*policy_, *other_, 1, requests, options));
+    for (size_t i = 0; i < requests.size(); ++i) {
+      for (size_t sample = 0; sample < 2; ++sample) {
+        const Generation& one = mixed[i][sample];
+        EXPECT_EQ(wanted[i][sample].token_ids, one.token_ids);
+        EXPECT_EQ(wanted[i][sample].sampling_logps, one.sampling_logps);
+        ASSERT_OK_AND_ASSIGN(const std::vector<float> logps,
+                             CompletionLogProbs(*policy_, requests[i].prompt_ids, one.token_ids));
+        EXPECT_EQ(logps, one.logps);
+      }
+    }
+  }
+}
+
+TEST_F(MixtureTest, OfAPolicyWithItselfIsThePolicyBitForBit) {
+  for (const SamplingOptions& options : every_option_) {
+    ASSERT_OK_AND_ASSIGN(const auto wanted, Generate(*policy_, Requests(9), options));
+    for (const double weight : {0.1, 0.5, 0.7}) {
+      ASSERT_OK_AND_ASSIGN(const auto mixed,
+                           GenerateMixture(*policy_, *policy_, weight, Requests(9), options));
+      EXPECT_TRUE(wanted == mixed) << "weight " << weight;
+    }
+  }
+}
+
+// Every draw against the mixture of both log-softmaxes in double: its probability, and the token as
+// the inverse of the cumulative distribution. fp32 logits of about 10 are good to 1e-6.
+TEST_F(MixtureTest, DrawsFromTheGeometricMixture) {
+  const std::vector<GenerationRequest> requests = Requests(9);
+  constexpr double kWeight = 0.3, kTemperature = 0.8, kTolerance = 2e-5;
+  ASSERT_OK_AND_ASSIGN(const auto results,
+                       GenerateMixture(*policy_, *other_, kWeight, requests,
+                                       {.temperature = kTemperature, .max_new_tokens = 12}));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    for (size_t sample = 0; sample < 2; ++sample) {
+      const Generation& one = results[i][sample];
+      std::vector<int32_t> ids = requests[i].prompt_ids;
+      for (size_t t = 0; t < one.token_ids.size(); ++t) {
+        std::vector<double> mixed = LogProbsAfter(*policy_, ids);
+        const std::vector<double> other = LogProbsAfter(*other_, ids);
+        for (size_t id = 0; id < mixed.size(); ++id) {
+          mixed[id] = (kWeight * other[id] + (1 - kWeight) * mixed[id]) / kTemperature;
+        }
+        mixed = LogSoftmax(mixed);
+        const int32_t token = one.token_ids[t];
+        EXPECT_NEAR(mixed[token], one.sampling_logps[t], kTolerance);
+        double before = 0;
+        for (int32_t id = 0; id < token; ++id) before += std::exp(mixed[id]);
+        const double u = CounterRng(requests[i].sample_keys[sample]).Uniform(t);
+        EXPECT_GE(u, before - kTolerance);
+        EXPECT_LE(u, before + std::exp(mixed[token]) + kTolerance);
+        ids.push_back(token);
+      }
+    }
+  }
+}
+
+TEST_F(MixtureTest, AResponseDoesNotDependOnItsBatch) {
+  const SamplingOptions options = {.temperature = 0.8, .top_p = 0.95, .max_new_tokens = 40};
+  const std::vector<GenerationRequest> requests = Requests(17);
+  ASSERT_OK_AND_ASSIGN(const auto batch,
+                       GenerateMixture(*policy_, *other_, 0.5, requests, options));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const auto alone,
+                         GenerateMixture(*policy_, *other_, 0.5, {requests[i]}, options));
+    EXPECT_TRUE(batch[i] == alone[0]) << "prompt " << i;
+  }
+}
+
+TEST_F(MixtureTest, RefusesWhatItCannotMix) {
+  EXPECT_THAT(GenerateMixture(*policy_, *other_, 1.5, Requests(1), {}),
+              StatusIs(kInvalid, "is 1.5; it must be within 0-1"));
+  ModelConfig larger = config_;
+  larger.vocab_size = 103;
+  EXPECT_THAT(GenerateMixture(*policy_, *Policy::Create(larger, TinyWeights(larger, 5)).value(),
+                              0.5, Requests(1), {}),
+              StatusIs(kInvalid, "vocab_size is 101 and 103"));
+  ModelConfig longer = config_;
+  longer.max_position_embeddings = 65;
+  EXPECT_THAT(GenerateMixture(*policy_, *Policy::Create(longer, TinyWeights(longer, 5)).value(),
+                              0.5, Requests(1), {}),
+              StatusIs(kInvalid, "max_position_embeddings is 64 and 65"));
+}
+
+TEST_F(MixtureTest, TellsWhenTheOthersWeightsAreNotFinite) {
+  std::vector<float> weights = TinyWeights(config_, 5);
+  weights[weights.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+  const auto broken = Policy::Create(config_, weights).value();
+  EXPECT_THAT(GenerateMixture(*policy_, *broken, 0.5, Requests(2), {}),
               StatusIs(absl::StatusCode::kFailedPrecondition, "not finite"));
 }
 

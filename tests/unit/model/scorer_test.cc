@@ -53,6 +53,47 @@ TEST(CompletionLogProbsTest, RefusesWhatDoesNotFit) {
               StatusIs(kInvalid, "sequence classifier"));
 }
 
+// Position by position, over more of them than one forward pass has.
+TEST(CompletionHiddenSumTest, IsTheSumOfTheStatesThatPredictTheTokens) {
+  ModelConfig config = TinyConfig(false);
+  config.max_position_embeddings = 700;
+  const auto policy = MakePolicy(config);
+  for (const size_t length : {1, 2, 300, 600}) {
+    std::vector<int32_t> ids = {7, 3, 11};
+    for (size_t i = 0; i < length; ++i) ids.push_back(static_cast<int32_t>((17 * i + 5) % 101));
+    KvCache cache;
+    std::vector<double> sum(48);
+    for (size_t i = 0; i + 1 < ids.size(); ++i) {
+      const std::vector<float> state =
+          policy->Forward({{&cache, static_cast<int64_t>(i), ids[i], true}});
+      for (size_t d = 0; i >= 2 && d < 48; ++d) sum[d] += state[d];
+    }
+    ASSERT_OK_AND_ASSIGN(
+        const std::vector<float> result,
+        CompletionHiddenSum(*policy, {7, 3, 11}, absl::MakeConstSpan(ids).subspan(3)));
+    EXPECT_EQ(std::vector<float>(sum.begin(), sum.end()), result) << length << " tokens";
+  }
+}
+
+TEST(CompletionHiddenSumTest, OfAnEmptyCompletionIsZero) {
+  ASSERT_OK_AND_ASSIGN(const auto sum,
+                       CompletionHiddenSum(*MakePolicy(TinyConfig(false)), {1}, {}));
+  EXPECT_EQ(std::vector<float>(48, 0.0f), sum);
+}
+
+TEST(CompletionHiddenSumTest, RefusesWhatDoesNotFit) {
+  const auto policy = MakePolicy(TinyConfig(false));
+  EXPECT_THAT(CompletionHiddenSum(*policy, {1}, {-1}), StatusIs(kInvalid, "completion is -1"));
+  EXPECT_THAT(CompletionHiddenSum(*policy, {}, {1}), StatusIs(kInvalid, "no tokens"));
+  EXPECT_THAT(CompletionHiddenSum(*MakePolicy(RewardConfig(1)), {1}, {1}),
+              StatusIs(kInvalid, "sequence classifier"));
+  const ModelConfig config = TinyConfig(true);
+  std::vector<float> weights = TinyWeights(config, 5);
+  weights[weights.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(CompletionHiddenSum(*Policy::Create(config, weights).value(), {1}, {1}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "not finite"));
+}
+
 TEST(ClassificationScoresTest, AreTheHeadAppliedToTheLastToken) {
   const ModelConfig config = RewardConfig(3);
   const std::vector<float> weights = TinyWeights(config, 5);

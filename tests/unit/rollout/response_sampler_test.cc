@@ -95,29 +95,38 @@ const std::vector<std::string>& Prompts() {
   return prompts;
 }
 
+// Whatever the responses are made of.
 TEST_F(ResponseSamplerTest, GivesTheSameResponsesForAnySplitAndAnyNumberOfThreads) {
   v1::SampleRequest together = Request(Prompts());
   together.set_with_initial_logps(true);
+  together.set_with_hidden_sums(true);
   together.set_include_gold(true);
   together.mutable_prompts(2)->set_gold(" barked at the cat.");
-  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse expected, Sample(together, 1));
-  ASSERT_EQ(expected.responses_size(), 5 * 3 + 1);
-  for (int threads : {2, 3, 8}) {
-    ASSERT_OK_AND_ASSIGN(const v1::SampleResponse again, Sample(together, threads));
-    EXPECT_EQ(again.SerializeAsString(), expected.SerializeAsString()) << threads << " threads";
-  }
-  for (int part : {1, 2, 3}) {
-    v1::SampleResponse joined;
-    for (int begin = 0; begin < 5; begin += part) {
-      v1::SampleRequest request = together;
-      request.clear_prompts();
-      for (int i = begin; i < std::min(begin + part, 5); ++i) {
-        *request.add_prompts() = together.prompts(i);
-      }
-      ASSERT_OK_AND_ASSIGN(const v1::SampleResponse some, Sample(request));
-      joined.MergeFrom(some);
+  together.mutable_prompts(3)->set_corrupted("Tom and Sue went");
+  together.mutable_sampling()->set_mixture_coef(0.5);
+  for (const v1::Opponent opponent :
+       {v1::OPPONENT_NONE, v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
+    SCOPED_TRACE(v1::Opponent_Name(opponent));
+    together.mutable_sampling()->set_opponent(opponent);
+    ASSERT_OK_AND_ASSIGN(const v1::SampleResponse expected, Sample(together, 1));
+    ASSERT_EQ(expected.responses_size(), 5 * 3 + 1);
+    for (int threads : {2, 3, 8}) {
+      ASSERT_OK_AND_ASSIGN(const v1::SampleResponse again, Sample(together, threads));
+      EXPECT_EQ(again.SerializeAsString(), expected.SerializeAsString()) << threads << " threads";
     }
-    EXPECT_EQ(joined.SerializeAsString(), expected.SerializeAsString()) << "parts of " << part;
+    for (int part : {1, 2, 3}) {
+      v1::SampleResponse joined;
+      for (int begin = 0; begin < 5; begin += part) {
+        v1::SampleRequest request = together;
+        request.clear_prompts();
+        for (int i = begin; i < std::min(begin + part, 5); ++i) {
+          *request.add_prompts() = together.prompts(i);
+        }
+        ASSERT_OK_AND_ASSIGN(const v1::SampleResponse some, Sample(request));
+        joined.MergeFrom(some);
+      }
+      EXPECT_EQ(joined.SerializeAsString(), expected.SerializeAsString()) << "parts of " << part;
+    }
   }
 }
 
@@ -181,6 +190,183 @@ TEST_F(ResponseSamplerTest, DrawsAnewForEachSeedAndRound) {
   ASSERT_OK_AND_ASSIGN(const v1::SampleResponse other_round, Sample(request));
   EXPECT_NE(first.responses(0).text(), other_seed.responses(0).text());
   EXPECT_NE(first.responses(0).text(), other_round.responses(0).text());
+}
+
+class OpponentTest : public ResponseSamplerTest {
+ protected:
+  static v1::SampleRequest OpponentRequest(v1::Opponent opponent, double mixture_coef) {
+    v1::SampleRequest request = Request(Prompts());
+    request.mutable_sampling()->set_opponent(opponent);
+    request.mutable_sampling()->set_mixture_coef(mixture_coef);
+    return request;
+  }
+
+  // What a job whose policy is the initial one samples.
+  static v1::SampleResponse SampleInitial(const v1::SampleRequest& request) {
+    HeldPolicies start = *held_;
+    start.policy = start.initial;
+    auto sampled = SampleResponses(start, request, 2, Never);
+    EXPECT_OK(sampled);
+    return *std::move(sampled);
+  }
+
+  // What was drawn is the same, whoever's log-probabilities are recorded.
+  static void ExpectSameDraw(const v1::Response& response, const v1::Response& expected) {
+    EXPECT_EQ(Ids(response.token_ids()), Ids(expected.token_ids()));
+    EXPECT_EQ(Floats(response.sampling_logps()), Floats(expected.sampling_logps()));
+    EXPECT_EQ(response.text(), expected.text());
+    EXPECT_EQ(response.finish_reason(), expected.finish_reason());
+    EXPECT_EQ(response.seed(), expected.seed());
+  }
+};
+
+TEST_F(OpponentTest, InitialIsWhatTheInitialPolicyWouldHaveSampled) {
+  const v1::SampleRequest plain = Request(Prompts());
+  const v1::SampleRequest request = OpponentRequest(v1::OPPONENT_INITIAL, 0.5);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse own, Sample(plain));
+  const v1::SampleResponse initial = SampleInitial(plain);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 15);
+  int different = 0;
+  for (int i = 0; i < 15; ++i) {
+    const v1::Response& response = sampled.responses(i);
+    if (response.sample() < 2) {
+      EXPECT_EQ(response.SerializeAsString(), own.responses(i).SerializeAsString());
+      continue;
+    }
+    EXPECT_EQ(response.provenance(), v1::PROVENANCE_OPPONENT);
+    ExpectSameDraw(response, initial.responses(i));
+    EXPECT_EQ(Floats(response.logps()), Score(*held_->policy, response));
+    EXPECT_NE(Floats(response.logps()), Floats(initial.responses(i).logps()));
+    EXPECT_EQ(response.initial_logps_size(), 0);
+    EXPECT_EQ(response.policy().SerializeAsString(), held_->version.SerializeAsString());
+    different += Ids(response.token_ids()) != Ids(own.responses(i).token_ids());
+  }
+  EXPECT_GT(different, 0);
+}
+
+TEST_F(OpponentTest, RecordsTheLogProbabilitiesOfBothPolicies) {
+  for (const v1::Opponent opponent : {v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
+    v1::SampleRequest request = OpponentRequest(opponent, 0.5);
+    request.set_with_initial_logps(true);
+    ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+    for (const v1::Response& response : sampled.responses()) {
+      EXPECT_EQ(Floats(response.logps()), Score(*held_->policy, response));
+      EXPECT_EQ(Floats(response.initial_logps()), Score(*held_->initial, response));
+    }
+  }
+}
+
+TEST_F(OpponentTest, MixtureReachesFromThePolicyToTheInitialOne) {
+  const v1::SampleRequest plain = Request(Prompts());
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse own, Sample(plain));
+  const v1::SampleResponse initial = SampleInitial(plain);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse none,
+                       Sample(OpponentRequest(v1::OPPONENT_MIXTURE, 0)));
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse half,
+                       Sample(OpponentRequest(v1::OPPONENT_MIXTURE, 0.5)));
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse all,
+                       Sample(OpponentRequest(v1::OPPONENT_MIXTURE, 1)));
+  for (int i = 2; i < 15; i += 3) {
+    ExpectSameDraw(none.responses(i), own.responses(i));
+    EXPECT_EQ(Floats(none.responses(i).logps()), Floats(own.responses(i).logps()));
+    ExpectSameDraw(all.responses(i), initial.responses(i));
+    EXPECT_EQ(half.responses(i).provenance(), v1::PROVENANCE_OPPONENT);
+    EXPECT_NE(Floats(half.responses(i).sampling_logps()),
+              Floats(own.responses(i).sampling_logps()));
+    EXPECT_NE(Floats(half.responses(i).sampling_logps()),
+              Floats(initial.responses(i).sampling_logps()));
+  }
+}
+
+TEST_F(OpponentTest, IsThePolicyItselfInTheFirstRound) {
+  HeldPolicies start = *held_;
+  start.initial = start.policy;
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse own, Sample(Request(Prompts())));
+  for (const v1::Opponent opponent : {v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
+    v1::SampleRequest request = OpponentRequest(opponent, 0.3);
+    request.set_with_initial_logps(true);
+    ASSERT_OK_AND_ASSIGN(v1::SampleResponse sampled, SampleResponses(start, request, 2, Never));
+    ASSERT_EQ(sampled.responses_size(), 15);
+    for (int i = 0; i < 15; ++i) {
+      v1::Response& response = *sampled.mutable_responses(i);
+      EXPECT_EQ(Floats(response.initial_logps()), Floats(response.logps()));
+      response.clear_initial_logps();
+      EXPECT_EQ(response.provenance(),
+                i % 3 == 2 ? v1::PROVENANCE_OPPONENT : v1::PROVENANCE_STUDENT);
+      response.set_provenance(v1::PROVENANCE_STUDENT);
+      EXPECT_EQ(response.SerializeAsString(), own.responses(i).SerializeAsString());
+    }
+  }
+}
+
+TEST_F(OpponentTest, NeedsACoefficientToMix) {
+  v1::SampleRequest request = OpponentRequest(v1::OPPONENT_MIXTURE, 1.5);
+  EXPECT_EQ(FieldViolations(Sample(request).status())[0].field, "sampling.mixture_coef");
+  request.mutable_sampling()->clear_mixture_coef();
+  EXPECT_EQ(FieldViolations(Sample(request).status())[0].field, "sampling.mixture_coef");
+  request.mutable_sampling()->set_opponent(v1::OPPONENT_INITIAL);
+  EXPECT_OK(Sample(request));
+}
+
+TEST_F(ResponseSamplerTest, SumsTheHiddenStatesOfThePolicyForEveryCandidate) {
+  v1::SampleRequest request = Request({"The dog"});
+  request.mutable_sampling()->set_opponent(v1::OPPONENT_INITIAL);
+  request.set_include_gold(true);
+  request.mutable_prompts(0)->set_gold(" ran away.");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse without, Sample(request));
+  request.set_with_hidden_sums(true);
+  ASSERT_OK_AND_ASSIGN(v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 4);
+  for (v1::Response& response : *sampled.mutable_responses()) {
+    std::vector<int32_t> ids = Ids(response.prompt_token_ids());
+    const size_t first = ids.size() - 1;  // the last token of the prompt
+    for (const int32_t id : Ids(response.token_ids())) ids.push_back(id);
+    KvCache cache;
+    std::vector<double> sum(64);
+    for (size_t i = 0; i + 1 < ids.size(); ++i) {
+      const std::vector<float> state =
+          held_->policy->Forward({{&cache, static_cast<int64_t>(i), ids[i], true}});
+      for (size_t d = 0; i >= first && d < sum.size(); ++d) sum[d] += state[d];
+    }
+    EXPECT_EQ(Floats(response.hidden_sum()), std::vector<float>(sum.begin(), sum.end()));
+    response.clear_hidden_sum();
+  }
+  EXPECT_EQ(sampled.SerializeAsString(), without.SerializeAsString());  // and nothing else changes
+}
+
+TEST_F(ResponseSamplerTest, TokenisesTheCorruptedPromptLikeThePrompt) {
+  v1::SampleRequest request = Request({"The dog", "The cat"});
+  request.mutable_prompts(0)->set_corrupted("The red fish");
+  request.set_include_gold(true);
+  request.mutable_prompts(0)->set_gold(" ran away.");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 7);
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(Ids(sampled.responses(i).corrupted_prompt_token_ids()),
+              i < 4 ? held_->tokenizer->Encode("The red fish", true) : std::vector<int32_t>());
+  }
+}
+
+// The loss reads the responses to the prompt after the corrupted one.
+TEST_F(ResponseSamplerTest, RefusesACorruptedPromptThatLeavesNoRoomForTheResponses) {
+  std::string text = "a";
+  while (held_->tokenizer->Encode(text, true).size() < 489) text += " a";
+  v1::SampleRequest request = Request({"The dog"});
+  request.mutable_prompts(0)->set_corrupted(text);  // 489 + 24 > 512
+  EXPECT_THAT(Sample(request),
+              StatusIs(StatusCode::kInvalidArgument,
+                       "the corrupted prompt 10 has 489 tokens, which with a response of 24 tokens "
+                       "exceed the model's max_position_embeddings, 512"));
+  request.mutable_sampling()->set_max_new_tokens(23);
+  EXPECT_OK(Sample(request));
+  request.mutable_sampling()->set_max_new_tokens(24);
+  request.mutable_prompts(0)->set_text(text);  // responses to the prompt are as short then
+  EXPECT_OK(Sample(request));
+  while (held_->tokenizer->Encode(text, true).size() < 512) text += " a";
+  request.mutable_prompts(0)->set_corrupted(text);
+  EXPECT_THAT(Sample(request), StatusIs(StatusCode::kInvalidArgument,
+                                        "the corrupted prompt 10 has 512 tokens; the model takes"));
 }
 
 TEST_F(ResponseSamplerTest, ScoresTheGoldResponseAsLastCandidate) {
@@ -273,6 +459,19 @@ TEST_F(ChatSamplerTest, AnswersMessagesAsTheTextThatTheirTemplateMakes) {
   ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, SampleChat(kJoinedContents, chat));
   ASSERT_EQ(sampled.responses_size(), 4);  // the last is gold
   EXPECT_EQ(sampled.SerializeAsString(), expected.SerializeAsString());
+}
+
+TEST_F(ChatSamplerTest, CorruptedMessagesGoThroughTheTemplateToo) {
+  v1::SampleRequest chat = ChatRequest();
+  chat.mutable_prompts(0)->set_corrupted(
+      R"([{"role": "system", "content": "Once upon"}, {"role": "user", "content": "a dog"}])");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, SampleChat(kJoinedContents, chat));
+  EXPECT_EQ(Ids(sampled.responses(0).corrupted_prompt_token_ids()),
+            held_->tokenizer->Encode("Once upon a dog,", true));
+  chat.mutable_prompts(0)->set_corrupted("no messages");
+  EXPECT_THAT(SampleChat(kJoinedContents, chat),
+              StatusIs(StatusCode::kInvalidArgument,
+                       "the corrupted prompt 10 has messages that cannot be used"));
 }
 
 TEST_F(ChatSamplerTest, NamesThePromptThatTheTemplateRefuses) {

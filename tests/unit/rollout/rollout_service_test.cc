@@ -153,6 +153,20 @@ TEST_F(RolloutServiceTest, NeedsTheInitialPolicyForItsLogProbabilities) {
   EXPECT_EQ(sampled.responses(0).initial_logps_size(), sampled.responses(0).token_ids_size());
 }
 
+TEST_F(RolloutServiceTest, NeedsTheInitialPolicyForAnOpponent) {
+  for (const v1::Opponent opponent : {v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
+    v1::SampleRequest request = Request(initial_.digest);
+    request.mutable_sampling()->set_opponent(opponent);
+    request.mutable_sampling()->set_mixture_coef(0.5);
+    ASSERT_OK(Load(SourceOf(initial_, 0)));
+    EXPECT_THAT(Sample(request),
+                StatusIs(StatusCode::kFailedPrecondition, "holds no initial policy"));
+    ASSERT_OK(Load(SourceOf(initial_, 0), /*with_initial=*/true));
+    ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+    EXPECT_EQ(sampled.responses(0).provenance(), v1::PROVENANCE_OPPONENT);
+  }
+}
+
 TEST_F(RolloutServiceTest, KeepsTheOldPolicyWhenTheNewOneIsDamaged) {
   ASSERT_OK(Load(SourceOf(initial_, 0)));
   FakeWeightServer first(trained_.weights, trained_.digest, 0, 2);

@@ -2,71 +2,17 @@
 #include "worker/autograd_ops.h"
 
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <vector>
 
 #include <ATen/ATen.h>
 
 #include "gtest/gtest.h"
+#include "tests/unit/worker/op_testing.h"
 #include "worker/pieces.h"
 
 namespace attune {
 namespace {
-
-at::Tensor Random(at::IntArrayRef shape, uint64_t seed) {
-  at::Tensor values = at::empty(shape, at::kFloat);
-  uint64_t state = seed * 2654435761u + 1;
-  for (int64_t i = 0; i < values.numel(); ++i) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    values.data_ptr<float>()[i] = static_cast<float>(state >> 40) / (1 << 23) - 1.0f;
-  }
-  return values;
-}
-
-using Op = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
-
-// Values and all gradients of `op` (float) and `formula` (double) at the same inputs.
-void ExpectSame(const Op& op, const Op& formula, const std::vector<at::Tensor>& inputs) {
-  std::vector<at::Tensor> floats, doubles;
-  for (const at::Tensor& input : inputs) {
-    floats.push_back(input.clone().set_requires_grad(true));
-    doubles.push_back(input.to(at::kDouble).set_requires_grad(true));
-  }
-  const at::Tensor actual = op(floats);
-  const at::Tensor expected = formula(doubles);
-  ASSERT_EQ(actual.sizes(), expected.sizes());
-  EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-5);
-  const at::Tensor direction = Random(actual.sizes(), 99);
-  (actual * direction).sum().backward();
-  (expected * direction).sum().backward();
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const at::Tensor scale = doubles[i].grad().abs().max() + 1e-3;
-    EXPECT_LT(((floats[i].grad() - doubles[i].grad()).abs().max() / scale).item<double>(), 1e-5)
-        << "gradient of input " << i;
-  }
-}
-
-at::Tensor Longs(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
-
-// A map whose gradients are those of `weight`, and of `bias` if there is one: leaves.
-LinearParameters Parameters(const at::Tensor& weight, const at::Tensor& bias = at::Tensor(),
-                            TensorType precision = TensorType::kF32) {
-  LinearParameters linear;
-  linear.weight_NK = weight.detach();
-  linear.weight_gradient_NK = weight.mutable_grad() = at::zeros_like(weight);
-  if (bias.defined()) {
-    linear.bias_N = bias.detach();
-    linear.bias_gradient_N = bias.mutable_grad() = at::zeros_like(bias);
-  }
-  linear.Pack(precision);
-  return linear;
-}
-
-// Rounded, with the gradient of what was not.
-at::Tensor StraightThroughBf16(const at::Tensor& values) {
-  return values + (values.to(at::kBFloat16).to(at::kDouble) - values).detach();
-}
 
 TEST(AutogradOpsTest, LinearAgreesWithItsFormula) {
   LinearParameters linear;
@@ -237,48 +183,20 @@ TEST(AutogradOpsTest, ActivationsAgreeWithTheirFormulas) {
   expect_same(Activation::kGeluTanh, gelu);
 }
 
-void ExpectLogProbAgrees(int64_t rows, int64_t vocab, double softcap) {
-  const at::Tensor targets = at::arange(rows, at::kLong) * (vocab / rows);
-  LinearParameters head;
-  ExpectSame(
-      [&](const auto& in) {
-        head = Parameters(in[1]);
-        return LogProbOp(in[0], head, softcap, targets);
-      },
-      [&](const auto& in) {
-        at::Tensor logits = at::mm(in[0], in[1].t());
-        if (softcap > 0) logits = at::tanh(logits / softcap) * softcap;
-        return at::log_softmax(logits, 1).gather(1, targets.unsqueeze(1)).squeeze(1);
-      },
-      {Random({rows, 2}, 13), Random({vocab, 2}, 12)});
-}
-
-TEST(AutogradOpsTest, LogProbAgreesWithItsFormula) {
-  ExpectLogProbAgrees(3, 11, 0);
-  ExpectLogProbAgrees(3, 11, 0.7);
-}
-
-// A chunk holds 2^23 logits: two rows of this vocabulary.
-TEST(AutogradOpsTest, LogProbAgreesWithItsFormulaOverManyChunks) {
-  ExpectLogProbAgrees(3, 3'000'000, 0.7);
-}
-
 TEST(AutogradOpsTest, NumbersDoNotDependOnTheNumberOfThreads) {
   const auto run = [](int threads) {
     SetPieceThreads(threads);
     const at::Tensor x = Random({300, 48}, 1).set_requires_grad(true);
     const LinearParameters q = Parameters(Random({512, 48}, 2));
     const LinearParameters k = Parameters(Random({128, 48}, 3));
-    const LinearParameters head = Parameters(Random({3000, 512}, 4) * 0.1);
     const at::Tensor keys = LinearOp(x, k);
     const at::Tensor attended =
         AttentionOp(LinearOp(x, q), keys, keys, Longs({0, 100, 300}),
                     {.heads = 8, .kv_heads = 2, .head_dim = 64, .scale = 0.1f, .softcap = 0}, 90);
-    const at::Tensor logps = LogProbOp(attended, head, 0, at::arange(300, at::kLong));
-    logps.sum().backward();
+    attended.sum().backward();
     SetPieceThreads(1);
-    return std::vector<at::Tensor>{logps.detach(), x.grad(), q.weight_gradient_NK,
-                                   k.weight_gradient_NK, head.weight_gradient_NK};
+    return std::vector<at::Tensor>{attended.detach(), x.grad(), q.weight_gradient_NK,
+                                   k.weight_gradient_NK};
   };
   const std::vector<at::Tensor> one = run(1);
   const std::vector<at::Tensor> three = run(3);

@@ -1,43 +1,64 @@
 #include "worker/differentiable_model.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
 
+#include "absl/types/span.h"
 #include "gtest/gtest.h"
-#include "model/generator.h"
 #include "model/policy.h"
 #include "model/scorer.h"
 #include "tests/testing/status_matchers.h"
-#include "tests/unit/worker/reference_data.h"
-#include "worker/objectives.h"
-#include "worker/pair_batch.h"
+#include "tests/unit/worker/reference_runs.h"
+#include "tests/unit/worker/sequences.h"
 
 namespace attune {
 namespace {
 
-std::vector<int32_t> Ids(const google::protobuf::RepeatedField<uint32_t>& ids) {
-  return {ids.begin(), ids.end()};
+// The responses of the recorded pairs: all chosen ones, then all rejected ones.
+std::vector<Sequence> RecordedSequences() {
+  std::vector<Sequence> sequences;
+  for (const char* side : {"chosen_ids", "rejected_ids"}) {
+    for (const nlohmann::json& pair : ReferenceRuns()["pairs"]) {
+      sequences.push_back({pair["prompt_ids"], pair[side]});
+    }
+  }
+  return sequences;
+}
+
+std::vector<float> Floats(const at::Tensor& values) {
+  return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
+}
+
+// [sequences] float64.
+at::Tensor Sums(const at::Tensor& logps, absl::Span<const Sequence> sequences) {
+  std::vector<at::Tensor> sums;
+  int64_t begin = 0;
+  for (const Sequence& sequence : sequences) {
+    const auto size = static_cast<int64_t>(sequence.completion.size());
+    sums.push_back(logps.narrow(0, begin, size).to(at::kDouble).sum());
+    begin += size;
+  }
+  return at::stack(sums);
 }
 
 class DifferentiableModelTest : public testing::Test {
  protected:
-  std::vector<float> LogProbs(absl::Span<const v1::TrainingPair> pairs) {
-    const PairBatch batch = MakePairBatch(pairs, config_).value();
-    const at::Tensor logps = model_.TokenLogProbs(batch.sequences).detach();
-    return {logps.data_ptr<float>(), logps.data_ptr<float>() + logps.numel()};
-  }
-
-  // Loss of the recorded objective; adds its gradient.
-  double Backward(double label_smoothing = 0) {
-    const PairBatch batch = MakePairBatch(pairs_, config_).value();
-    const at::Tensor logps = SequenceSums(batch, model_.TokenLogProbs(batch.sequences));
-    const at::Tensor loss =
-        PreferenceLosses({LossKind::kSigmoid, 0.1, label_smoothing},
-                         {logps.narrow(0, 0, 4), logps.narrow(0, 4, 4), batch.chosen_reference,
-                          batch.rejected_reference, batch.target})
-            .losses.mean();
+  // DPO's loss as recorded; adds its gradient.
+  double Backward() {
+    const nlohmann::json& recorded = ReferenceRuns()["reference_logps"];
+    const at::Tensor sums = Sums(model_.TokenLogProbs(batch_), sequences_);
+    at::Tensor losses = at::zeros({}, at::kDouble);
+    for (int64_t i = 0; i < 4; ++i) {
+      const at::Tensor log_ratios =
+          (sums[i] - recorded[i][0].get<double>()) - (sums[4 + i] - recorded[i][1].get<double>());
+      losses = losses - at::log_sigmoid(0.1 * log_ratios);
+    }
+    const at::Tensor loss = losses / 4;
     loss.backward();
     return loss.item<double>();
   }
@@ -51,7 +72,8 @@ class DifferentiableModelTest : public testing::Test {
   }
 
   const ModelConfig config_ = TestConfig();
-  const std::vector<v1::TrainingPair> pairs_ = ReferencePairs();
+  const std::vector<Sequence> sequences_ = RecordedSequences();
+  const PackedSequences batch_ = Pack(sequences_);
   std::vector<float> parameters_ = TestWeights();
   std::vector<float> gradients_ = std::vector<float>(parameters_.size());
   DifferentiableModel model_{config_, absl::MakeSpan(parameters_), absl::MakeSpan(gradients_)};
@@ -60,33 +82,25 @@ class DifferentiableModelTest : public testing::Test {
 TEST_F(DifferentiableModelTest, GivesTheSamplersLogProbabilitiesBitForBit) {
   ASSERT_OK_AND_ASSIGN(const auto policy, Policy::Load(kModelPath));
   std::vector<float> expected;
-  for (const bool chosen : {true, false}) {
-    for (const v1::TrainingPair& pair : pairs_) {
-      ASSERT_OK_AND_ASSIGN(
-          const std::vector<float> logps,
-          CompletionLogProbs(*policy, Ids(pair.prompt_token_ids()),
-                             Ids(chosen ? pair.chosen_token_ids() : pair.rejected_token_ids())));
-      expected.insert(expected.end(), logps.begin(), logps.end());
-    }
+  for (const Sequence& sequence : sequences_) {
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> logps,
+                         CompletionLogProbs(*policy, sequence.prompt, sequence.completion));
+    expected.insert(expected.end(), logps.begin(), logps.end());
   }
-  EXPECT_EQ(LogProbs(pairs_), expected);
+  EXPECT_EQ(Floats(model_.TokenLogProbs(batch_)), expected);
 }
 
 TEST_F(DifferentiableModelTest, DoesNotDependOnHowSequencesArePacked) {
-  const std::vector<float> together = LogProbs(pairs_);
-  std::vector<float> chosen, rejected;
-  for (const v1::TrainingPair& pair : pairs_) {
-    const std::vector<float> alone = LogProbs({&pair, 1});
-    chosen.insert(chosen.end(), alone.begin(), alone.begin() + pair.chosen_token_ids_size());
-    rejected.insert(rejected.end(), alone.begin() + pair.chosen_token_ids_size(), alone.end());
+  std::vector<float> apart;
+  for (const Sequence& sequence : sequences_) {
+    const std::vector<float> alone = Floats(model_.TokenLogProbs(Pack({&sequence, 1})));
+    apart.insert(apart.end(), alone.begin(), alone.end());
   }
-  chosen.insert(chosen.end(), rejected.begin(), rejected.end());
-  EXPECT_EQ(together, chosen);
+  EXPECT_EQ(Floats(model_.TokenLogProbs(batch_)), apart);
 }
 
 TEST_F(DifferentiableModelTest, AgreesWithTheRecordedReferenceLogProbabilities) {
-  const PairBatch batch = MakePairBatch(pairs_, config_).value();
-  const at::Tensor sums = SequenceSums(batch, model_.TokenLogProbs(batch.sequences));
+  const at::Tensor sums = Sums(model_.TokenLogProbs(batch_), sequences_);
   for (int i = 0; i < 8; ++i) {
     const double expected = ReferenceRuns()["reference_logps"][i % 4][i / 4];
     EXPECT_NEAR(sums[i].item<double>(), expected, 1e-5 * std::abs(expected));
@@ -140,11 +154,10 @@ TEST_F(DifferentiableModelTest, UntiedHeadsGetTheirOwnGradient) {
   }
   std::vector<float> gradients(parameters.size());
   const DifferentiableModel model(untied, absl::MakeSpan(parameters), absl::MakeSpan(gradients));
-  const PairBatch batch = MakePairBatch(pairs_, untied).value();
-  const at::Tensor logps = model.TokenLogProbs(batch.sequences);
-  EXPECT_TRUE(at::equal(logps, model_.TokenLogProbs(batch.sequences)));
+  const at::Tensor logps = model.TokenLogProbs(batch_);
+  EXPECT_TRUE(at::equal(logps, model_.TokenLogProbs(batch_)));
   logps.sum().backward();
-  model_.TokenLogProbs(batch.sequences).sum().backward();
+  model_.TokenLogProbs(batch_).sum().backward();
   const TensorSpec& head = FindTensor(layout, "lm_head.weight");
   const TensorSpec& embeddings = FindTensor(layout, "model.embed_tokens.weight");
   const TensorSpec& tied = FindTensor(tied_layout, "model.embed_tokens.weight");
@@ -152,6 +165,50 @@ TEST_F(DifferentiableModelTest, UntiedHeadsGetTheirOwnGradient) {
     const float sum = gradients[head.offset + i] + gradients[embeddings.offset + i];
     ASSERT_NEAR(gradients_[tied.offset + i], sum, 1e-4 + 1e-5 * std::abs(sum));
   }
+}
+
+TEST_F(DifferentiableModelTest, QuestionsChangeNoBitOfLogProbs) {
+  const std::vector<float> logps = Floats(model_.TokenLogProbs(batch_));
+  const DifferentiableModel frozen(config_, absl::MakeSpan(parameters_), {});
+  const TargetColumns bare = model_.ScoreTargets(batch_, {});
+  EXPECT_FALSE(bare.reference_kl.defined());
+  EXPECT_FALSE(bare.log_sum_squares.defined());
+  EXPECT_EQ(Floats(bare.logps), logps);
+  EXPECT_EQ(Floats(model_.ScoreTargets(batch_, {&frozen, true}).logps), logps);
+}
+
+TEST_F(DifferentiableModelTest, AFrozenModelGivesTheSameColumnsAndNoGradients) {
+  std::vector<float> reference_parameters = parameters_;
+  for (float& parameter : reference_parameters) parameter *= 1.01f;
+  DifferentiableModel frozen(config_, absl::MakeSpan(parameters_), {});
+  const DifferentiableModel reference(config_, absl::MakeSpan(reference_parameters), {});
+  const TargetColumns expected = model_.ScoreTargets(batch_, {&reference, true});
+  const TargetColumns columns = frozen.ScoreTargets(batch_, {&reference, true});
+  EXPECT_EQ(Floats(columns.logps), Floats(expected.logps));
+  EXPECT_EQ(Floats(columns.reference_kl), Floats(expected.reference_kl));
+  EXPECT_EQ(Floats(columns.log_sum_squares), Floats(expected.log_sum_squares));
+  EXPECT_GT(expected.reference_kl.min().item<float>(), 0);
+  EXPECT_TRUE(expected.reference_kl.requires_grad());
+  EXPECT_FALSE(columns.logps.requires_grad());
+  EXPECT_FALSE(columns.reference_kl.requires_grad());
+  parameters_ = reference_parameters;
+  frozen.ParametersChanged();
+  EXPECT_EQ(Floats(frozen.TokenLogProbs(batch_)), Floats(reference.TokenLogProbs(batch_)));
+}
+
+TEST_F(DifferentiableModelTest, APolicyThatIsItsReferenceHasNoKlAndNoGradientOfIt) {
+  for (const TensorType precision : {TensorType::kF32, TensorType::kBf16}) {
+    const DifferentiableModel policy(config_, absl::MakeSpan(parameters_),
+                                     absl::MakeSpan(gradients_), precision);
+    const DifferentiableModel frozen(config_, absl::MakeSpan(parameters_), {}, precision);
+    for (const DifferentiableModel* reference : {&frozen, &policy}) {
+      const at::Tensor kl = policy.ScoreTargets(batch_, {reference}).reference_kl;
+      EXPECT_TRUE(at::equal(kl, at::zeros_like(kl)));
+      kl.sum().backward();
+    }
+  }
+  // BLAS does not promise the same bits for the same factors elsewhere in memory.
+  for (const float gradient : gradients_) ASSERT_NEAR(gradient, 0, 1e-5);
 }
 
 }  // namespace

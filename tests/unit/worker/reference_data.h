@@ -1,38 +1,27 @@
-// The shipped model and the recorded DPO runs on it (torch, float64), for tests of the trainer.
+// The recorded pairs and runs (reference_runs.h) as the trainer service gets them.
 #ifndef ATTUNE_TESTS_UNIT_WORKER_REFERENCE_DATA_H_
 #define ATTUNE_TESTS_UNIT_WORKER_REFERENCE_DATA_H_
 
-#include <fstream>
-#include <string>
 #include <vector>
 
 #include "attune/v1/trainer.pb.h"
-#include "common/check.h"
-#include "model/model_config.h"
-#include "model/weights.h"
 #include "nlohmann/json.hpp"
+#include "tests/unit/worker/reference_runs.h"
 
 namespace attune {
 
-inline const std::string kModelPath = ATTUNE_SOURCE_DIR "/models/stories260k";
-
-inline nlohmann::json ReadTestData(const std::string& name) {
-  std::ifstream in(std::string(ATTUNE_SOURCE_DIR "/tests/data/") + name);
-  ATTUNE_CHECK(in.good());
-  return nlohmann::json::parse(in);
-}
-
-inline const nlohmann::json& ReferenceRuns() {
-  static const auto& runs = *new nlohmann::json(ReadTestData("dpo_stories260k.json"));
-  return runs;
-}
-
-inline ModelConfig TestConfig() { return LoadModelConfig(kModelPath).value(); }
-
-inline std::vector<float> TestWeights() { return LoadWeights(kModelPath, TestConfig()).value(); }
-
 inline void CopyIds(const nlohmann::json& from, google::protobuf::RepeatedField<uint32_t>* to) {
   for (uint32_t id : from) to->Add(id);
+}
+
+inline void SetResponse(const nlohmann::json& ids, double logp, v1::TrainingResponse* response) {
+  CopyIds(ids, response->mutable_token_ids());
+  response->set_rollout_logp(logp);
+  // Only their sum counts; a second float holds what the first one rounds off.
+  for (size_t t = 0; t < ids.size(); ++t) response->add_reference_logps(0);
+  const auto sum = static_cast<float>(logp);
+  response->set_reference_logps(0, sum);
+  if (ids.size() > 1) response->set_reference_logps(1, static_cast<float>(logp - sum));
 }
 
 // The recorded pairs; reference and rollout log-probabilities are those of the initial policy.
@@ -44,12 +33,8 @@ inline std::vector<v1::TrainingPair> ReferencePairs() {
     v1::TrainingPair pair;
     pair.set_index(static_cast<uint32_t>(pairs.size()));
     CopyIds(recorded["prompt_ids"], pair.mutable_prompt_token_ids());
-    CopyIds(recorded["chosen_ids"], pair.mutable_chosen_token_ids());
-    CopyIds(recorded["rejected_ids"], pair.mutable_rejected_token_ids());
-    pair.set_chosen_reference_logp(logps[0]);
-    pair.set_rejected_reference_logp(logps[1]);
-    pair.set_chosen_rollout_logp(logps[0]);
-    pair.set_rejected_rollout_logp(logps[1]);
+    SetResponse(recorded["chosen_ids"], logps[0], pair.mutable_chosen());
+    SetResponse(recorded["rejected_ids"], logps[1], pair.mutable_rejected());
     pair.set_target(1);
     pairs.push_back(pair);
   }
@@ -62,7 +47,7 @@ inline v1::TrainRoundRequest ReferenceRequest() {
   request.set_job("jobs/reference");
   request.set_round(1);
   request.set_pairs(4);
-  request.mutable_objective()->set_loss_type(v1::LOSS_TYPE_SIGMOID);
+  request.mutable_objective()->add_loss_type(v1::LOSS_TYPE_SIGMOID);
   request.mutable_objective()->set_beta(0.1);
   request.mutable_objective()->set_label_smoothing(0);
   v1::TrainingSpec* training = request.mutable_training();

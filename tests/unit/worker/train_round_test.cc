@@ -31,6 +31,7 @@ std::vector<v1::TrainingPair> Share(const std::vector<v1::TrainingPair>& pairs, 
     for (size_t i = rank * run; i < std::min(size, (rank + 1) * run); ++i) {
       mine.push_back(pairs[first + i]);
       mine.back().set_update(static_cast<uint32_t>(first / batch));
+      mine.back().set_position(static_cast<uint32_t>(i));
     }
   }
   return mine;
@@ -38,7 +39,7 @@ std::vector<v1::TrainingPair> Share(const std::vector<v1::TrainingPair>& pairs, 
 
 absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
                                  const std::vector<v1::TrainingPair>& pairs, int ranks,
-                                 int threads = 1) {
+                                 int threads = 1, bool with_reference = false) {
   Outcome outcome;
   const uint32_t batch = request.training().per_device_train_batch_size() *
                          request.training().gradient_accumulation_steps();
@@ -50,9 +51,11 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
     hooks.on_step = [&](const v1::StepMetrics& step) {
       if (rank == 0) outcome.steps.push_back(step);
     };
-    ATTUNE_ASSIGN_OR_RETURN(std::vector<float> weights,
-                            TrainRound(request, TestConfig(), TestWeights(), collective, threads,
-                                       hooks));
+    PolicyWeights reference = {TestConfig(), TestWeights()};
+    ATTUNE_ASSIGN_OR_RETURN(
+        std::vector<float> weights,
+        TrainRound(request, TestConfig(), TestWeights(), with_reference ? &reference : nullptr,
+                   collective, threads, hooks));
     if (rank == 0) outcome.weights = std::move(weights);
     return absl::OkStatus();
   });
@@ -162,7 +165,8 @@ TEST(TrainRoundTest, IsTheSameBitForBitWhenRepeated) {
 
 TEST(TrainRoundTest, ReportsEpochsTokensAndTheGapToTheRolloutLogProbabilities) {
   std::vector<v1::TrainingPair> pairs = ReferencePairs();
-  pairs[2].set_rejected_rollout_logp(pairs[2].rejected_rollout_logp() + 0.5);
+  v1::TrainingResponse& rejected = *pairs[2].mutable_rejected();
+  rejected.set_rollout_logp(rejected.rollout_logp() + 0.5);
   ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(SixUpdates(), pairs, 2));
   const auto& first = outcome.steps[0];
   EXPECT_EQ(first.step(), 1u);
@@ -172,8 +176,8 @@ TEST(TrainRoundTest, ReportsEpochsTokensAndTheGapToTheRolloutLogProbabilities) {
   EXPECT_EQ(outcome.steps[2].values().at("epoch"), 1.5);
   double tokens = 0;
   for (const v1::TrainingPair& pair : pairs) {
-    tokens += 2 * pair.prompt_token_ids_size() + pair.chosen_token_ids_size() +
-              pair.rejected_token_ids_size();
+    tokens += 2 * pair.prompt_token_ids_size() + pair.chosen().token_ids_size() +
+              pair.rejected().token_ids_size();
   }
   EXPECT_EQ(outcome.steps[1].values().at("num_tokens"), tokens);
   EXPECT_EQ(outcome.steps[5].values().at("num_tokens"), 3 * tokens);
@@ -183,22 +187,20 @@ std::vector<int32_t> Ids(const google::protobuf::RepeatedField<uint32_t>& ids) {
   return {ids.begin(), ids.end()};
 }
 
-// The sum that the coordinator takes of what `policy` recorded.
-double SumOfLogProbs(const Policy& policy, const v1::TrainingPair& pair,
-                     const google::protobuf::RepeatedField<uint32_t>& completion) {
+// What the coordinator sends of a response whose log-probabilities `policy` recorded.
+void Record(const Policy& policy, const v1::TrainingPair& pair, v1::TrainingResponse* response) {
   const std::vector<float> logps =
-      CompletionLogProbs(policy, Ids(pair.prompt_token_ids()), Ids(completion)).value();
-  return std::accumulate(logps.begin(), logps.end(), 0.0);
+      CompletionLogProbs(policy, Ids(pair.prompt_token_ids()), Ids(response->token_ids())).value();
+  response->set_rollout_logp(std::accumulate(logps.begin(), logps.end(), 0.0));
+  response->mutable_reference_logps()->Assign(logps.begin(), logps.end());
 }
 
 TEST(TrainRoundTest, InBf16TrainsFullWeightsOnWhatASamplerInBf16Computes) {
   const auto policy = Policy::Create(TestConfig(), TestWeights(), TensorType::kBf16).value();
   std::vector<v1::TrainingPair> pairs = ReferencePairs();
   for (v1::TrainingPair& pair : pairs) {
-    pair.set_chosen_rollout_logp(SumOfLogProbs(*policy, pair, pair.chosen_token_ids()));
-    pair.set_rejected_rollout_logp(SumOfLogProbs(*policy, pair, pair.rejected_token_ids()));
-    pair.set_chosen_reference_logp(pair.chosen_rollout_logp());
-    pair.set_rejected_reference_logp(pair.rejected_rollout_logp());
+    Record(*policy, pair, pair.mutable_chosen());
+    Record(*policy, pair, pair.mutable_rejected());
   }
   v1::TrainRoundRequest request = SixUpdates();
   const auto gap = [](const Outcome& outcome) {
@@ -219,7 +221,7 @@ TEST(TrainRoundTest, InBf16TrainsFullWeightsOnWhatASamplerInBf16Computes) {
 
 TEST(TrainRoundTest, ALossThatIsNotFiniteFailsAllRanksAndNamesTheUpdate) {
   std::vector<v1::TrainingPair> pairs = ReferencePairs();
-  pairs[3].set_chosen_reference_logp(std::numeric_limits<double>::quiet_NaN());
+  pairs[3].mutable_chosen()->set_reference_logps(0, std::numeric_limits<float>::quiet_NaN());
   for (int ranks : {1, 2}) {
     EXPECT_THAT(RunRound(SixUpdates(), pairs, ranks),
                 StatusIs(absl::StatusCode::kFailedPrecondition, "update 2 of 6: the loss is nan"));
@@ -244,7 +246,8 @@ std::vector<absl::Status> RunTwo(const std::function<void(int, TrainRoundHooks&)
     hooks.on_step = [](const v1::StepMetrics&) {};
     change(rank, hooks);
     statuses[rank] =
-        TrainRound(SixUpdates(), TestConfig(), TestWeights(), collective, 1, hooks).status();
+        TrainRound(SixUpdates(), TestConfig(), TestWeights(), nullptr, collective, 1, hooks)
+            .status();
     return absl::OkStatus();
   }));
   return statuses;

@@ -1,5 +1,5 @@
 // The trainer runs what the sampler runs: log-probabilities equal to the policy's bit for bit, and
-// the gradients of the double-precision reference, for every architecture and option.
+// the values and gradients of the double-precision reference, for every architecture and option.
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -20,22 +20,12 @@
 #include "tests/reference/reference_model.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/tiny_model.h"
+#include "tests/unit/worker/sequences.h"
 #include "worker/differentiable_model.h"
 #include "worker/pieces.h"
 
 namespace attune {
 namespace {
-
-struct Sequence {
-  std::vector<int32_t> prompt;
-  std::vector<int32_t> completion;
-
-  std::vector<int32_t> ids() const {
-    std::vector<int32_t> ids = prompt;
-    ids.insert(ids.end(), completion.begin(), completion.end());
-    return ids;
-  }
-};
 
 // The longest is longer than every window.
 std::vector<Sequence> SomeSequences() {
@@ -54,22 +44,6 @@ std::vector<Sequence> SomeSequences() {
   return sequences;
 }
 
-PackedSequences Pack(absl::Span<const Sequence> sequences) {
-  PackedSequences packed;
-  packed.offsets = {0};
-  for (const Sequence& sequence : sequences) {
-    const std::vector<int32_t> ids = sequence.ids();
-    const auto begin = static_cast<int64_t>(packed.tokens.size());
-    packed.tokens.insert(packed.tokens.end(), ids.begin(), ids.end() - 1);
-    packed.offsets.push_back(static_cast<int64_t>(packed.tokens.size()));
-    for (size_t i = sequence.prompt.size(); i < ids.size(); ++i) {
-      packed.target_rows.push_back(begin + static_cast<int64_t>(i) - 1);
-      packed.targets.push_back(ids[i]);
-    }
-  }
-  return packed;
-}
-
 std::vector<float> Floats(const at::Tensor& values) {
   return {values.data_ptr<float>(), values.data_ptr<float>() + values.numel()};
 }
@@ -85,6 +59,72 @@ struct Trainee {
   std::vector<float> parameters;
   std::vector<float> gradients;
   DifferentiableModel model;
+};
+
+ReferenceTensors TensorsOf(const ModelConfig& config, absl::Span<const float> weights) {
+  ReferenceTensors tensors;
+  for (const TensorSpec& spec : WeightLayout(config)) {
+    const auto begin = weights.begin() + spec.offset;
+    tensors[spec.name] = {spec.shape, {begin, begin + spec.size}};
+  }
+  return tensors;
+}
+
+// log softmax where each target is predicted, in double precision: [targets][vocabulary].
+std::vector<std::vector<double>> Distributions(const nlohmann::json& config,
+                                               const ReferenceTensors& tensors,
+                                               absl::Span<const Sequence> sequences) {
+  std::vector<std::vector<double>> distributions;
+  for (const Sequence& sequence : sequences) {
+    const std::vector<int32_t> ids = sequence.ids();
+    const auto logits = ReferenceLogits(config, tensors, ids);
+    for (size_t i = sequence.prompt.size(); i < ids.size(); ++i) {
+      std::vector<double>& logps = distributions.emplace_back(logits[i - 1]);
+      double total = 0;
+      for (const double logit : logps) total += std::exp(logit);
+      for (double& logp : logps) logp -= std::log(total);
+    }
+  }
+  return distributions;
+}
+
+// A model whose distributions those of every variant are compared with; none is it.
+struct ReferenceModel {
+  ReferenceModel() : variant(AllVariants().front()) {
+    variant.name = "reference";  // which the weights depend on
+    const ScratchDirectory directory;
+    WriteVariant(variant, directory.path());
+    config = LoadModelConfig(directory.path()).value();
+    weights = LoadWeights(directory.path(), config).value();
+  }
+
+  ModelVariant variant;
+  ModelConfig config;
+  std::vector<float> weights;
+};
+
+// Columns of every target, from the distributions of the policy and of its reference.
+struct ExpectedColumns {
+  ExpectedColumns(absl::Span<const int64_t> targets, const std::vector<std::vector<double>>& policy,
+                  const std::vector<std::vector<double>>& reference) {
+    for (size_t t = 0; t < targets.size(); ++t) {
+      const std::vector<double>& p = policy[t];
+      const std::vector<double>& r = reference[t];
+      double kl = 0;
+      double squares = 0;
+      for (size_t v = 0; v < p.size(); ++v) {
+        kl += std::exp(r[v]) * (r[v] - p[v]);
+        squares += std::exp(2 * p[v]);
+      }
+      logps.push_back(p[targets[t]]);
+      reference_kl.push_back(kl);
+      log_sum_squares.push_back(std::log(squares));
+    }
+  }
+
+  std::vector<double> logps;
+  std::vector<double> reference_kl;
+  std::vector<double> log_sum_squares;
 };
 
 std::string NameOf(const testing::TestParamInfo<ModelVariant>& info) { return info.param.name; }
@@ -109,25 +149,15 @@ class TrainedArchitecturesTest : public testing::TestWithParam<ModelVariant> {
     EXPECT_EQ(Floats(trainee.model.TokenLogProbs(Pack(sequences_))), expected);
   }
 
-  // The sum of the log-probabilities under `tensors`, each with its weight, in double precision.
-  double Objective(const ReferenceTensors& tensors, absl::Span<const Sequence> sequences,
-                   const at::Tensor& weights) const {
-    double sum = 0;
-    int64_t target = 0;
-    for (const Sequence& sequence : sequences) {
-      const std::vector<int32_t> ids = sequence.ids();
-      const auto logits = ReferenceLogits(GetParam().config, tensors, ids);
-      for (size_t i = sequence.prompt.size(); i < ids.size(); ++i) {
-        double total = 0;
-        for (const double logit : logits[i - 1]) total += std::exp(logit);
-        sum += weights[target++].item<double>() * (logits[i - 1][ids[i]] - std::log(total));
-      }
-    }
-    return sum;
+  std::vector<std::vector<double>> ReferenceDistributions(
+      absl::Span<const Sequence> sequences) const {
+    return Distributions(reference_.variant.config,
+                         TensorsOf(reference_.config, reference_.weights), sequences);
   }
 
   const ScratchDirectory directory_;
   const std::vector<Sequence> sequences_ = SomeSequences();
+  const ReferenceModel reference_;
   ModelConfig config_;
   std::vector<float> weights_;
 };
@@ -144,31 +174,68 @@ TEST_P(TrainedArchitecturesTest, GivesTheLogProbabilitiesOfASamplerInBf16) {
   ExpectTheSamplersLogProbs(*policy, TensorType::kBf16);
 }
 
-// Along a random direction within each stored tensor, so that every element counts: the slope of
-// the reference by central differences, and the gradient's. They differ by fp32 rounding, which is
-// small beside the gradient's norm; a gradient that lacks a term, or has one twice, is not.
+TEST_P(TrainedArchitecturesTest, HasTheColumnsOfTheDoublePrecisionReference) {
+  const ExpectedColumns expected(
+      Pack(sequences_).targets,
+      Distributions(GetParam().config, TensorsOf(config_, weights_), sequences_),
+      ReferenceDistributions(sequences_));
+  const Trainee trainee(config_, weights_);
+  const Trainee reference(reference_.config, reference_.weights);
+  const TargetColumns columns =
+      trainee.model.ScoreTargets(Pack(sequences_), {&reference.model, /*log_sum_squares=*/true});
+  const auto expect_near = [](const at::Tensor& actual, const std::vector<double>& values) {
+    EXPECT_LT((actual - at::tensor(values)).abs().max().item<double>(), 1e-4);
+  };
+  expect_near(columns.logps, expected.logps);
+  expect_near(columns.reference_kl, expected.reference_kl);
+  expect_near(columns.log_sum_squares, expected.log_sum_squares);
+}
+
+TEST_P(TrainedArchitecturesTest, GivesTheSameBitsFrozen) {
+  for (const TensorType precision : {TensorType::kF32, TensorType::kBf16}) {
+    Trainee trainee(config_, weights_, precision);
+    const DifferentiableModel frozen(config_, absl::MakeSpan(trainee.parameters), {}, precision);
+    const at::Tensor logps = frozen.TokenLogProbs(Pack(sequences_));
+    EXPECT_FALSE(logps.requires_grad());
+    EXPECT_EQ(Floats(logps), Floats(trainee.model.TokenLogProbs(Pack(sequences_))));
+  }
+}
+
+// Of a sum of log-probabilities and KL divergences with random weights, along a random direction
+// within each stored tensor, so that every element counts: the slope of the reference by central
+// differences, and the gradient's. They differ by fp32 rounding, which is small beside the
+// gradient's norm; a gradient that lacks a term, or has one twice, is not.
 TEST_P(TrainedArchitecturesTest, HasTheGradientsOfTheDoublePrecisionReference) {
   constexpr double kStep = 1e-6;
   const auto sequences = absl::MakeConstSpan(sequences_).subspan(0, 2);
   Trainee trainee(config_, weights_);
-  const at::Tensor logps = trainee.model.TokenLogProbs(Pack(sequences));
-  const at::Tensor token_weights =
-      at::tensor(RandomFloats(static_cast<size_t>(logps.numel()), /*seed=*/3));
-  (logps * token_weights).sum().backward();
-  const std::vector<TensorSpec> layout = WeightLayout(config_);
-  ReferenceTensors tensors;
-  for (const TensorSpec& spec : layout) {
-    const auto begin = weights_.begin() + spec.offset;
-    tensors[spec.name] = {spec.shape, {begin, begin + spec.size}};
-  }
-  for (const TensorSpec& spec : layout) {
+  Trainee reference(reference_.config, reference_.weights);
+  const TargetColumns columns =
+      trainee.model.ScoreTargets(Pack(sequences), {.reference = &reference.model});
+  const auto targets = static_cast<size_t>(columns.logps.numel());
+  const std::vector<float> logp_weights = RandomFloats(targets, /*seed=*/3);
+  const std::vector<float> kl_weights = RandomFloats(targets, /*seed=*/4);
+  (columns.logps * at::tensor(logp_weights) + columns.reference_kl * at::tensor(kl_weights))
+      .sum()
+      .backward();
+  EXPECT_EQ(reference.gradients, std::vector<float>(reference.gradients.size()));
+  const auto reference_distributions = ReferenceDistributions(sequences);
+  ReferenceTensors tensors = TensorsOf(config_, weights_);
+  for (const TensorSpec& spec : WeightLayout(config_)) {
     const std::vector<float> direction =
         RandomFloats(static_cast<size_t>(spec.size), static_cast<uint64_t>(spec.offset + 1));
     std::vector<double>& values = tensors[spec.name].values;
     const std::vector<double> kept = values;
     const auto objective_at = [&](double step) {
       for (size_t i = 0; i < values.size(); ++i) values[i] = kept[i] + step * direction[i];
-      return Objective(tensors, sequences, token_weights);
+      const ExpectedColumns moved(Pack(sequences).targets,
+                                  Distributions(GetParam().config, tensors, sequences),
+                                  reference_distributions);
+      double sum = 0;
+      for (size_t t = 0; t < targets; ++t) {
+        sum += logp_weights[t] * moved.logps[t] + kl_weights[t] * moved.reference_kl[t];
+      }
+      return sum;
     };
     const double expected = (objective_at(kStep) - objective_at(-kStep)) / (2 * kStep);
     values = kept;

@@ -1,0 +1,256 @@
+#include "worker/example_columns.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <ATen/ATen.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "common/status_macros.h"
+#include "worker/sequence_batch.h"
+
+namespace attune {
+namespace {
+
+using Ids = absl::Span<const uint32_t>;
+
+Ids IdsOf(const google::protobuf::RepeatedField<uint32_t>& ids) {
+  return {ids.data(), static_cast<size_t>(ids.size())};
+}
+
+at::TensorOptions Doubles() { return at::TensorOptions().dtype(at::kDouble); }
+
+// Chosen, rejected, others.
+std::vector<const v1::TrainingResponse*> ResponsesOf(const v1::TrainingPair& pair) {
+  std::vector<const v1::TrainingResponse*> responses = {&pair.chosen(), &pair.rejected()};
+  for (const v1::TrainingResponse& other : pair.others()) responses.push_back(&other);
+  return responses;
+}
+
+std::string NameOf(const v1::TrainingPair& pair, const char* what) {
+  return absl::StrCat("pair ", pair.index(), ", ", what, " response");
+}
+
+// All but the mismatched ones.
+std::vector<Sequence> TrainedSequences(const TrainingObjective& objective,
+                                       const v1::TrainingPair& pair) {
+  std::vector<Sequence> sequences;
+  const Ids prompt = IdsOf(pair.prompt_token_ids());
+  const char* name = "chosen";
+  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
+    sequences.push_back({NameOf(pair, name), prompt, IdsOf(response->token_ids())});
+    name = sequences.size() == 1 ? "rejected" : "another";
+  }
+  const Ids corrupted = IdsOf(pair.corrupted_prompt_token_ids());
+  for (int64_t k = 0; k < CorruptedSequences(objective.needs); ++k) {
+    sequences.push_back({absl::StrCat(sequences[k].name, " after the corrupted prompt"), corrupted,
+                         sequences[k].response});
+  }
+  return sequences;
+}
+
+// Responses of another prompt, cut to what the model takes after this one.
+std::vector<Sequence> MismatchedSequencesOf(const v1::TrainingPair& pair,
+                                            const ModelConfig& config) {
+  const Ids prompt = IdsOf(pair.prompt_token_ids());
+  const size_t room = std::max<int64_t>(1, config.max_position_embeddings - prompt.size());
+  std::vector<Sequence> sequences;
+  for (const v1::TrainingResponse& response : pair.mismatched()) {
+    sequences.push_back({NameOf(pair, "mismatched"), prompt,
+                         IdsOf(response.token_ids()).subspan(0, room)});
+  }
+  return sequences;
+}
+
+absl::Status CheckExample(const TrainingObjective& objective, const TrainingModels& models,
+                          const v1::TrainingPair& pair) {
+  const auto wrong = [&](auto... parts) {
+    return absl::InvalidArgumentError(absl::StrCat("pair ", pair.index(), " ", parts...));
+  };
+  if (pair.others_size() + 2 != objective.responses) {
+    return wrong("has ", pair.others_size() + 2, " responses instead of ", objective.responses);
+  }
+  if (pair.mismatched_size() != MismatchedSequences(objective.needs)) {
+    return wrong("has ", pair.mismatched_size(), " mismatched responses instead of ",
+                 MismatchedSequences(objective.needs));
+  }
+  if (CorruptedSequences(objective.needs) > 0 && pair.corrupted_prompt_token_ids().empty()) {
+    return wrong("has no corrupted prompt");
+  }
+  const LossNeeds& needs = objective.needs;
+  const bool resident = needs.vocabulary || needs.mismatched || needs.corrupted || needs.views;
+  if (resident && models.reference == nullptr) return wrong("needs a reference model");
+  return absl::OkStatus();
+}
+
+// [targets] float64: what was recorded with the responses where that is complete, else from the
+// reference model; undefined without either.
+at::Tensor ReferenceLogps(const TrainingModels& models, const v1::TrainingPair& pair,
+                          const SequenceBatch& batch) {
+  std::vector<double> recorded;
+  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
+    const auto& logps = response->reference_logps();
+    if (logps.size() == response->token_ids_size()) {
+      recorded.insert(recorded.end(), logps.begin(), logps.end());
+    }
+  }
+  if (recorded.size() == batch.packed.targets.size()) return at::tensor(recorded, Doubles());
+  if (models.reference == nullptr) return at::Tensor();
+  const at::NoGradGuard guard;
+  return models.reference->TokenLogProbs(batch.packed).to(at::kDouble);
+}
+
+// Of tokens in the sums of a pair; undefined: 1.
+at::Tensor TokenWeights(const TrainingObjective& objective, const v1::TrainingPair& pair,
+                        const TokenSequences& tokens) {
+  if (objective.ld_alpha == 1 && !objective.sampo) return at::Tensor();
+  const at::Tensor shared = SequenceLengths(tokens).min().expand({tokens.count});
+  if (!objective.sampo) return LdDpoTokenWeights(tokens, shared, objective.ld_alpha);
+  const uint64_t key = uint64_t{pair.index()} * 2;
+  return SampoTokenWeights(tokens, shared, objective.sampo_seed, {key, key + 1});
+}
+
+void FillRow(const v1::TrainingResponse& response, double* row) {
+  row[kScoreColumn] = response.score();
+  row[kWinRateColumn] = response.win_rate();
+  row[kMarginColumn] = response.margin();
+}
+
+// [sequences, kColumns - kLengthColumn - 1]: what no model has to say.
+at::Tensor GivenColumns(const v1::TrainingPair& pair, int64_t sequences) {
+  at::Tensor given = at::zeros({sequences, kColumns}, Doubles());
+  double* row = given.data_ptr<double>();
+  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
+    FillRow(*response, row);
+    row += kColumns;
+  }
+  given[0][kTargetColumn] = pair.target();
+  return given.narrow(1, kScoreColumn, kColumns - kScoreColumn);
+}
+
+// [sequences, kScoreColumn] of a batch.
+at::Tensor ModelColumns(const ResponseColumns& columns, const at::Tensor& anchor_kl,
+                        const at::Tensor& wpo_log_weights) {
+  const at::Tensor zeros = at::zeros_like(columns.lengths);
+  const auto or_zeros = [&](const at::Tensor& column) { return column.defined() ? column : zeros; };
+  return at::stack({columns.logps, or_zeros(columns.sequence_kl),
+                    or_zeros(columns.self_weighted_logps), or_zeros(anchor_kl),
+                    or_zeros(columns.reference_logps), columns.lengths,
+                    or_zeros(wpo_log_weights)},
+                   1);
+}
+
+double LogpGap(const v1::TrainingPair& pair, const at::Tensor& sums) {
+  double gap = 0;
+  int64_t s = 0;
+  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
+    gap = std::max(gap, std::abs(sums[s++].item<double>() - response->rollout_logp()));
+  }
+  return gap;
+}
+
+// [2, kColumns], without gradients.
+absl::StatusOr<at::Tensor> MismatchedColumns(const TrainingModels& models,
+                                             const v1::TrainingPair& pair) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      const SequenceBatch batch,
+      MakeSequenceBatch(MismatchedSequencesOf(pair, *models.config), *models.config));
+  const at::NoGradGuard guard;
+  const TokenLogps logps = {models.policy->TokenLogProbs(batch.packed).to(at::kDouble),
+                            models.reference->TokenLogProbs(batch.packed).to(at::kDouble),
+                            at::Tensor()};
+  const at::Tensor columns = ModelColumns(ColumnsOf(logps, batch.tokens), {}, {});
+  return at::cat({columns, at::zeros({batch.tokens.count, kColumns - kScoreColumn}, Doubles())}, 1);
+}
+
+}  // namespace
+
+absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
+                                                const TrainingModels& models,
+                                                const v1::TrainingPair& pair) {
+  ATTUNE_RETURN_IF_ERROR(CheckExample(objective, models, pair));
+  ATTUNE_ASSIGN_OR_RETURN(
+      const SequenceBatch batch,
+      MakeSequenceBatch(TrainedSequences(objective, pair), *models.config));
+  const LossNeeds& needs = objective.needs;
+  const TargetColumns targets = models.policy->ScoreTargets(
+      batch.packed, {.reference = needs.vocabulary ? models.reference : nullptr,
+                     .log_sum_squares = objective.weighting});
+  const TokenLogps logps = {targets.logps, ReferenceLogps(models, pair, batch),
+                            targets.reference_kl};
+  const ResponseColumns columns =
+      ColumnsOf(logps, batch.tokens, TokenWeights(objective, pair, batch.tokens));
+  at::Tensor anchor_kl, wpo;
+  if (needs.groups && logps.reference.defined()) {
+    anchor_kl = AnchorKl(targets.logps.to(at::kDouble), logps.reference, batch.tokens);
+  }
+  if (objective.weighting) {
+    wpo = WpoLogWeights(targets.logps, targets.log_sum_squares, batch.tokens);
+  }
+  ExampleColumns result;
+  result.values = at::cat({ModelColumns(columns, anchor_kl, wpo),
+                           GivenColumns(pair, batch.tokens.count)}, 1);
+  result.tokens = static_cast<double>(batch.token_count);
+  result.logp_gap = LogpGap(pair, SumBySequence(targets.logps.detach(), batch.tokens));
+  if (needs.mismatched) {
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor mismatched, MismatchedColumns(models, pair));
+    result.values = at::cat({result.values, mismatched});
+  }
+  return result;
+}
+
+LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& values) {
+  const auto column = [&](int64_t sequence, Column c) {
+    return values.select(1, sequence).select(1, c);
+  };
+  const auto responses = [&](int64_t sequence) {
+    return ResponseColumns{column(sequence, kLogpColumn), column(sequence, kReferenceLogpColumn),
+                           column(sequence, kLengthColumn), column(sequence, kSequenceKlColumn),
+                           column(sequence, kSelfWeightedColumn)};
+  };
+  LossBatch batch;
+  if (objective.needs.groups) {
+    const at::Tensor group = values.narrow(1, 0, objective.responses);
+    const auto of_group = [&](Column c) { return group.select(2, c); };
+    // Chosen is the first of the list, rejected the last, the others are in their order between.
+    at::Tensor ranks = at::arange(objective.responses, Doubles());
+    ranks[0] = 1;
+    ranks[1] = static_cast<double>(objective.responses);
+    batch.groups = {.logps = of_group(kLogpColumn),
+                    .reference_logps = of_group(kReferenceLogpColumn),
+                    .lengths = of_group(kLengthColumn),
+                    .scores = of_group(kScoreColumn),
+                    .relevance = of_group(kWinRateColumn),
+                    .ranks = ranks.expand({values.size(0), objective.responses}),
+                    .anchor_kl = of_group(kAnchorKlColumn)};
+    return batch;
+  }
+  batch.chosen = responses(0);
+  batch.rejected = responses(1);
+  batch.target = column(0, kTargetColumn);
+  batch.win_probability = batch.target;
+  batch.chosen_win_rate = column(0, kWinRateColumn);
+  batch.rejected_win_rate = column(1, kWinRateColumn);
+  batch.chosen_margin = column(0, kMarginColumn);
+  batch.rejected_margin = column(1, kMarginColumn);
+  if (objective.weighting) {
+    batch.weights = WpoWeights(column(0, kWpoLogWeightColumn), column(1, kWpoLogWeightColumn),
+                               /*clamp=*/false);
+  }
+  for (int64_t k = 0; k < CorruptedSequences(objective.needs); ++k) {
+    batch.views.push_back(responses(objective.responses + k));
+  }
+  if (objective.needs.corrupted) batch.corrupted = batch.views[0];
+  if (!objective.needs.views) batch.views.clear();
+  if (objective.needs.mismatched) {
+    const int64_t first = SequencesOf(objective) - MismatchedSequences(objective.needs);
+    const ResponseColumns a = responses(first), b = responses(first + 1);
+    batch.mismatched.logps = at::cat({a.logps, b.logps});
+    batch.mismatched.reference_logps = at::cat({a.reference_logps, b.reference_logps});
+  }
+  return batch;
+}
+
+}  // namespace attune

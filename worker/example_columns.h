@@ -1,0 +1,61 @@
+// From an example (a pair or a group) to the numbers its loss is made of, and from the numbers of
+// many examples to a batch of losses. The numbers of an example depend on it and on the models
+// alone, so that they may be computed anywhere, gathered, and put together as one update.
+#ifndef ATTUNE_WORKER_EXAMPLE_COLUMNS_H_
+#define ATTUNE_WORKER_EXAMPLE_COLUMNS_H_
+
+#include <cstdint>
+
+#include <ATen/core/Tensor.h>
+
+#include "absl/status/statusor.h"
+#include "attune/v1/trainer.pb.h"
+#include "model/model_config.h"
+#include "worker/differentiable_model.h"
+#include "worker/training_objective.h"
+
+namespace attune {
+
+// Of every sequence of an example (training_objective.h has their order). The first ones carry
+// gradients.
+enum Column : int64_t {
+  kLogpColumn,
+  kSequenceKlColumn,
+  kSelfWeightedColumn,
+  kAnchorKlColumn,
+  kReferenceLogpColumn,
+  kLengthColumn,
+  kWpoLogWeightColumn,
+  kScoreColumn,
+  kWinRateColumn,
+  kMarginColumn,
+  kTargetColumn,  // of the example, with its first sequence
+  kColumns,
+};
+
+struct ExampleColumns {
+  at::Tensor values;  // [SequencesOf(objective), kColumns], float64
+  double tokens;      // prompts and responses of all sequences
+  double logp_gap;    // largest |logp - recorded rollout logp| of a response
+};
+
+// Read alone.
+struct TrainingModels {
+  const ModelConfig* config;  // of the policy
+  const DifferentiableModel* policy;
+  const DifferentiableModel* reference;  // null: what the examples record, or no reference
+};
+
+// INVALID_ARGUMENT, naming the pair, for what the model cannot take, or an example that lacks what
+// the objective needs. With gradients unless a NoGradGuard is held.
+[[nodiscard]] absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
+                                                              const TrainingModels& models,
+                                                              const v1::TrainingPair& pair);
+
+// `values` [examples, SequencesOf(objective), kColumns] as the columns of the losses; gradients
+// flow to it.
+LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& values);
+
+}  // namespace attune
+
+#endif  // ATTUNE_WORKER_EXAMPLE_COLUMNS_H_

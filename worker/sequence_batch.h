@@ -1,0 +1,39 @@
+// Token ids of responses and their prompts as what a model takes.
+#ifndef ATTUNE_WORKER_SEQUENCE_BATCH_H_
+#define ATTUNE_WORKER_SEQUENCE_BATCH_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "model/model_config.h"
+#include "worker/differentiable_model.h"
+#include "worker/objectives/sequence_columns.h"
+
+namespace attune {
+
+// A response after a prompt.
+struct Sequence {
+  std::string name;  // for errors: "pair 7, chosen response"
+  absl::Span<const uint32_t> prompt;
+  absl::Span<const uint32_t> response;
+};
+
+// Several of them, packed in their order. The last token of a sequence predicts nothing and is no
+// row. Immutable.
+struct SequenceBatch {
+  PackedSequences packed;  // targets: the tokens of the responses
+  TokenSequences tokens;   // which sequence each target belongs to
+  int64_t token_count;     // prompts and responses
+};
+
+// INVALID_ARGUMENT, naming the sequence, when a prompt or response is empty, longer together than
+// max_position_embeddings, or has tokens outside the vocabulary.
+[[nodiscard]] absl::StatusOr<SequenceBatch> MakeSequenceBatch(
+    absl::Span<const Sequence> sequences, const ModelConfig& config);
+
+}  // namespace attune
+
+#endif  // ATTUNE_WORKER_SEQUENCE_BATCH_H_
