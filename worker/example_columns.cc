@@ -142,13 +142,19 @@ at::Tensor ModelColumns(const ResponseColumns& columns, const at::Tensor& anchor
                    1);
 }
 
-double LogpGap(const v1::TrainingPair& pair, const at::Tensor& sums) {
-  double gap = 0;
-  int64_t s = 0;
+// `sums` are the log-probabilities of all sequences.
+void FillChanges(const v1::TrainingPair& pair, const at::Tensor& sums, ExampleColumns& example) {
+  std::vector<double> changes;
   for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
-    gap = std::max(gap, std::abs(sums[s++].item<double>() - response->rollout_logp()));
+    const double logp = sums[static_cast<int64_t>(changes.size())].item<double>();
+    changes.push_back(logp - response->rollout_logp());
   }
-  return gap;
+  example.chosen_change = changes[0];
+  example.rejected_change = changes[1];
+  example.largest_change = 0;
+  for (double change : changes) {
+    example.largest_change = std::max(example.largest_change, std::abs(change));
+  }
 }
 
 // [2, kColumns], without gradients.
@@ -193,7 +199,7 @@ absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objecti
   result.values = at::cat({ModelColumns(columns, anchor_kl, wpo),
                            GivenColumns(pair, batch.tokens.count)}, 1);
   result.tokens = static_cast<double>(batch.token_count);
-  result.logp_gap = LogpGap(pair, SumBySequence(targets.logps.detach(), batch.tokens));
+  FillChanges(pair, SumBySequence(targets.logps.detach(), batch.tokens), result);
   if (needs.mismatched) {
     ATTUNE_ASSIGN_OR_RETURN(const at::Tensor mismatched, MismatchedColumns(models, pair));
     result.values = at::cat({result.values, mismatched});

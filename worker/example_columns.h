@@ -36,7 +36,10 @@ enum Column : int64_t {
 struct ExampleColumns {
   at::Tensor values;  // [SequencesOf(objective), kColumns], float64
   double tokens;      // prompts and responses of all sequences
-  double logp_gap;    // largest |logp - recorded rollout logp| of a response
+  // logp - recorded rollout logp of its responses: what changed since they were sampled.
+  double chosen_change;
+  double rejected_change;
+  double largest_change;  // |.| of any of them
 };
 
 // Read alone.

@@ -53,15 +53,16 @@ absl::StatusOr<UpdateSums> OverAllRanks(Collective& ranks, const absl::StatusOr<
   UpdateSums sums = mine.ok() ? *mine : UpdateSums();
   double* const fields[] = {&sums.pairs,         &sums.tokens,          &sums.loss,
                             &sums.chosen_reward, &sums.rejected_reward, &sums.correct,
-                            &sums.chosen_logp,   &sums.rejected_logp};
+                            &sums.chosen_logp,   &sums.rejected_logp,   &sums.chosen_change,
+                            &sums.rejected_change};
   std::vector<double> values;
   for (const double* field : fields) values.push_back(*field);
   const size_t gaps = values.size();
   values.resize(gaps + ranks.size());
-  values[gaps + ranks.rank()] = sums.logp_gap;
+  values[gaps + ranks.rank()] = sums.largest_change;
   ATTUNE_RETURN_IF_ERROR(SumIfAllWell(ranks, mine.status(), stop, absl::MakeSpan(values)));
   for (size_t i = 0; i < gaps; ++i) *fields[i] = values[i];
-  sums.logp_gap = *std::max_element(values.begin() + gaps, values.end());
+  sums.largest_change = *std::max_element(values.begin() + gaps, values.end());
   return sums;
 }
 
@@ -163,12 +164,15 @@ class RoundTrainer {
     values["rewards/accuracies"] = sums.correct / sums.pairs;
     values["logps/chosen"] = sums.chosen_logp / sums.pairs;
     values["logps/rejected"] = sums.rejected_logp / sums.pairs;
+    // Below zero for the chosen ones: likelihood displacement.
+    values["logps/chosen_change"] = sums.chosen_change / sums.pairs;
+    values["logps/rejected_change"] = sums.rejected_change / sums.pairs;
     values["grad_norm"] = norm;
     values["learning_rate"] = learning_rate;
     values["epoch"] = static_cast<double>(done + 1) / UpdatesPerEpoch(request_);
     values["num_tokens"] = tokens_;
     // The weights are those that sampled only before the first update.
-    if (done == 0) values["sampling/sampling_logp_difference/max"] = sums.logp_gap;
+    if (done == 0) values["sampling/sampling_logp_difference/max"] = sums.largest_change;
     hooks_.on_step(step);
   }
 

@@ -65,7 +65,9 @@ void AddToSums(const ExampleColumns& columns, double loss, std::pair<double, dou
   sums.correct += rewards.first > rewards.second ? 1 : 0;
   sums.chosen_logp += logp(0);
   sums.rejected_logp += logp(1);
-  sums.logp_gap = std::max(sums.logp_gap, columns.logp_gap);
+  sums.chosen_change += columns.chosen_change;
+  sums.rejected_change += columns.rejected_change;
+  sums.largest_change = std::max(sums.largest_change, columns.largest_change);
 }
 
 absl::Status RunExample(const TrainingObjective& objective, const TrainingModels& models,

@@ -26,7 +26,9 @@ struct UpdateSums {
   double correct = 0;  // examples whose chosen reward is above the rejected one
   double chosen_logp = 0;
   double rejected_logp = 0;
-  double logp_gap = 0;  // not a sum: the largest |logp - recorded rollout logp| of a response
+  double chosen_change = 0;  // of logps since the responses were sampled
+  double rejected_change = 0;
+  double largest_change = 0;  // not a sum: the largest |change| of a response
 };
 
 // Losses that couple the examples of an update, evaluated on all of them on every rank. An

@@ -172,6 +172,9 @@ TEST(TrainRoundTest, ReportsEpochsTokensAndTheGapToTheRolloutLogProbabilities) {
   EXPECT_EQ(first.step(), 1u);
   EXPECT_EQ(first.steps(), 6u);
   EXPECT_NEAR(first.values().at("sampling/sampling_logp_difference/max"), 0.5, 1e-4);
+  EXPECT_NEAR(first.values().at("logps/rejected_change"), -0.5 / 3, 1e-4);
+  EXPECT_NEAR(first.values().at("logps/chosen_change"), 0, 1e-4);
+  EXPECT_GT(outcome.steps[4].values().at("logps/chosen_change"), 0.01);
   EXPECT_FALSE(outcome.steps[1].values().contains("sampling/sampling_logp_difference/max"));
   EXPECT_EQ(outcome.steps[2].values().at("epoch"), 1.5);
   double tokens = 0;
