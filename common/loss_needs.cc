@@ -46,6 +46,7 @@ constexpr NamedNeeds kNeeds[] = {
     {"slic", {}},
     {"orpo", {.lengths = true}},
     {"sft", {.lengths = true, .couples_batch = true}},
+    {"sft_gold", {.lengths = true, .gold = true, .couples_batch = true}},
     // Single responses, desirable or not.
     {"kto", {.reference = true, .unpaired = true, .mismatched = true, .couples_batch = true}},
     {"apo_zero_unpaired", {.reference = true, .unpaired = true}},
@@ -74,11 +75,11 @@ constexpr NamedNeeds kNeeds[] = {
 
 constexpr bool LossNeeds::*kMembers[] = {
     &LossNeeds::reference, &LossNeeds::lengths, &LossNeeds::unpaired, &LossNeeds::groups,
-    &LossNeeds::scores, &LossNeeds::relevance, &LossNeeds::soft_target,
-    &LossNeeds::smoothing, &LossNeeds::divergence, &LossNeeds::win_rates,
-    &LossNeeds::win_probability, &LossNeeds::self_weighted, &LossNeeds::opponent,
-    &LossNeeds::margins, &LossNeeds::mismatched, &LossNeeds::corrupted, &LossNeeds::views,
-    &LossNeeds::vocabulary, &LossNeeds::running_mean, &LossNeeds::couples_batch};
+    &LossNeeds::scores, &LossNeeds::relevance, &LossNeeds::soft_target, &LossNeeds::smoothing,
+    &LossNeeds::divergence, &LossNeeds::win_rates, &LossNeeds::win_probability,
+    &LossNeeds::self_weighted, &LossNeeds::opponent, &LossNeeds::margins, &LossNeeds::gold,
+    &LossNeeds::mismatched, &LossNeeds::corrupted, &LossNeeds::views, &LossNeeds::vocabulary,
+    &LossNeeds::running_mean, &LossNeeds::couples_batch};
 static_assert(sizeof(LossNeeds) == std::size(kMembers) * sizeof(bool), "a need is not listed");
 
 }  // namespace

@@ -25,6 +25,7 @@ struct LossNeeds {
   bool opponent = false;       // chosen is the policy's sample, whichever won, rejected the
                                // opponent's
   bool margins = false;
+  bool gold = false;  // the dataset's response to each pair's prompt
   bool mismatched = false;
   bool corrupted = false;
   bool views = false;

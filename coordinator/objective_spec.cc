@@ -248,6 +248,9 @@ void CheckPairingFits(const v1::JobSpec& spec, const LossNeeds& needs, Block* bl
       spec.pairing().strategy() != v1::PAIRING_STRATEGY_TEACHER_WINS) {
     block->Add("pairing.strategy", "must be teacher_wins for spin, whose chosen response is gold");
   }
+  if (needs.gold && !spec.pairing().include_gold()) {
+    block->Add("pairing.include_gold", "must be true for sft_gold");
+  }
   if (needs.opponent) {
     const bool nash = HasAny(objective, {v1::LOSS_TYPE_NASH_MD});
     const v1::Opponent opponent = nash ? v1::OPPONENT_MIXTURE : v1::OPPONENT_INITIAL;

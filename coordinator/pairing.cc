@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/digest.h"
 #include "common/rng.h"
+#include "coordinator/objective_spec.h"
 #include "coordinator/pairing_candidates.h"
 #include "coordinator/pairing_filters.h"
 #include "coordinator/pairing_rules.h"
@@ -15,11 +16,12 @@ namespace {
 
 constexpr uint64_t kPairingDraw = 0x70616972696e6731;  // "pairing1": which of a job's draws it is
 
-// A list lacks candidates where a prompt has no gold response.
-bool IsShortList(const v1::JobSpec& spec, const Candidates& candidates) {
+// Whether a prompt has no gold response where a list or a loss wants it.
+bool LacksGold(const v1::JobSpec& spec, const Candidates& candidates) {
   const size_t gold = spec.pairing().include_gold() ? 1 : 0;
-  return spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP &&
-         candidates.size() != spec.sampling().num_generations() + gold;
+  const bool wanted = spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP ||
+                      NeedsOf(spec.objective()).gold;
+  return wanted && candidates.size() != spec.sampling().num_generations() + gold;
 }
 
 // Before the round as a whole is looked at.
@@ -28,7 +30,7 @@ std::vector<Selected> SelectPairs(const PairingInput& input, const std::vector<C
   const v1::PairingSpec& spec = input.spec->pairing();
   std::vector<Selected> selected;
   for (const Candidates& candidates : groups) {
-    if (IsShortList(*input.spec, candidates)) {
+    if (LacksGold(*input.spec, candidates)) {
       counts->set_empty(counts->empty() + 1);
       continue;
     }
@@ -91,6 +93,9 @@ v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t 
   pair.set_oracle(candidates.judgment->oracle());
   pair.set_oracle_digest(candidates.judgment->oracle_digest());
   for (size_t other : others) *pair.add_others() = Ranked(candidates, other);
+  if (NeedsOf(input.spec->objective()).gold) {  // it comes last
+    *pair.add_others() = Ranked(candidates, candidates.size() - 1);
+  }
   pair.set_chosen_margin(candidates.margins[chosen]);
   pair.set_rejected_margin(candidates.margins[rejected]);
   return pair;

@@ -87,7 +87,7 @@ v1::TrainingPair MakeTrainingPair(const v1::ObjectiveSpec& objective, uint32_t r
     training.mutable_chosen()->Swap(training.mutable_rejected());
     training.set_target(1 - pair.target());
   }
-  if (needs.groups) {
+  if (needs.groups || needs.gold) {
     for (const v1::RankedResponse& other : pair.others()) {
       *training.add_others() = response(other.response(), other.score(), other.win_rate());
     }

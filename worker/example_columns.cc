@@ -245,6 +245,7 @@ LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& valu
     batch.weights = WpoWeights(column(0, kWpoLogWeightColumn), column(1, kWpoLogWeightColumn),
                                /*clamp=*/false);
   }
+  if (objective.needs.gold) batch.gold = responses(2);
   for (int64_t k = 0; k < CorruptedSequences(objective.needs); ++k) {
     batch.views.push_back(responses(objective.responses + k));
   }

@@ -1,5 +1,5 @@
-"""One job for each kind of machinery behind the objectives: every one succeeds, with the same result
-however many workers and trainer ranks there are, and also when a process is killed on the way."""
+"""One job for each kind of machinery behind the objectives: every one succeeds, with the same
+result however many workers and trainer ranks there are, and also when a process is killed."""
 
 import json
 import os
@@ -23,6 +23,8 @@ METHODS = {
     "replay": {"rounds": 3, "pairing": {"replay": [0.4], "tie_policy": "soft", "min_margin": 0}},
     "teacher": {"pairing": {"strategy": "teacher_wins", "include_gold": True, "min_margin": 0},
                 "objective": {"loss_type": "spin"}},
+    "tpo": {"pairing": {"include_gold": True, "sources": "student_student"},
+            "objective": {"loss_type": ["cpo", "sft_gold"]}},
     "xpo": {**DUEL, "sampling": {"num_generations": 2, "opponent": "initial"},
             "objective": {"loss_type": "xpo"}},
     "nash-md": {**DUEL, "sampling": {"num_generations": 2, "opponent": "mixture"},

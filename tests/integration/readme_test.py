@@ -1,6 +1,7 @@
 """Runs the commands of README.md: every sh block after the line <!-- tested -->, in order, in a
 copy of what they use. The jobs are made smaller; the commands are taken as they stand."""
 
+import json
 import os
 import re
 import shutil
@@ -9,8 +10,8 @@ import unittest
 
 from harness import BIN_DIR, PATIENCE_SECONDS, ROOT, IntegrationTest
 
-SMALLER = {"rounds": "1", "prompts_per_round": "16", "max_new_tokens": "24",
-           "holdout_prompts": "8"}
+SMALLER = {"rounds": "1", "prompts_per_round": "12", "max_new_tokens": "24",
+           "holdout_prompts": "4"}
 
 
 def tested_blocks():
@@ -54,12 +55,18 @@ class ReadmeTest(IntegrationTest):
         self.assertTrue(os.path.exists(self.path("build/quickstart/model/model.safetensors")))
 
     def test_every_recipe_runs(self):
+        """As jobs of one cluster; quickstart.yaml is run above."""
+        _, address = self.start_cluster()
+        jobs = {}
         for name in sorted(os.listdir(self.path("recipes"))):
             if name.endswith(".yaml") and name != "quickstart.yaml":
-                out = self.path("out-" + name)
-                done = self.attune("run", self.path("recipes", name), "--out", out)
+                done = self.attune("submit", self.path("recipes", name), "--coordinator", address,
+                                   "--json")
                 self.assertEqual(done.returncode, 0, name + done.stdout + done.stderr)
-                self.assertTrue(os.path.exists(os.path.join(out, "report.json")), name)
+                jobs[name] = json.loads(done.stdout)["name"]
+        for name, job in jobs.items():
+            done = self.attune("watch", job, "--coordinator", address)
+            self.assertEqual(done.returncode, 0, name + done.stdout + done.stderr)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ struct LossBatch {
                                //     or of chosen over rejected (sppo_single)
   at::Tensor chosen_margin;    // [pairs] sum over auxiliary objectives of weight * reward (MODPO)
   at::Tensor rejected_margin;  // [pairs]
+  ResponseColumns gold;        // the dataset's responses to the same prompts (TPO)
   ResponseColumns mismatched;  // responses scored after another row's prompt (KTO's KL)
   ResponseColumns corrupted;   // the chosen responses given a corrupted condition (Re-Align)
   std::vector<ResponseColumns> views;  // of corrupted conditions and responses (MCM-DPO)

@@ -57,6 +57,7 @@ const NamedFunctions kFunctions[] = {
     {"slic", SlicLoss},
     {"orpo", OrpoLoss, MeanLogpRewards},
     {"sft", SftLoss},
+    {"sft_gold", SftGoldLoss},
     // Single responses, desirable or not.
     {"kto", KtoLoss},
     {"apo_zero_unpaired", ApoZeroUnpairedLoss},
@@ -107,6 +108,7 @@ void CheckColumns(const Loss& loss, const LossBatch& batch) {
   ATTUNE_CHECK(!needs.win_probability || batch.win_probability.defined());
   ATTUNE_CHECK(!needs.margins ||
                (batch.chosen_margin.defined() && batch.rejected_margin.defined()));
+  if (needs.gold) CheckResponses({.lengths = needs.lengths}, batch.gold);
   const LossNeeds ratios = {.reference = needs.reference};
   if (needs.mismatched) CheckResponses(ratios, batch.mismatched);
   if (needs.corrupted) CheckResponses(ratios, batch.corrupted);

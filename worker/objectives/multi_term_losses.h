@@ -20,7 +20,7 @@ at::Tensor ModpoHingeLoss(const LossBatch& batch, const LossOptions& options);
 // R of both sides.
 Rewards ModpoRewards(const LossBatch& batch, const LossOptions& options);
 
-// MCM-DPO (Chen et al. 2025), [pairs]: -logsig(beta z), z = (h + sum_k view_weights_k (lw - l_k)) /
+// MCM-DPO (Fu et al. 2025), [pairs]: -logsig(beta z), z = (h + sum_k view_weights_k (lw - l_k)) /
 // view_norm over the views, each the log-ratio with context, image or response corrupted. As many
 // weights as views (CHECK), none of either: DPO with beta / view_norm.
 at::Tensor McmDpoLoss(const LossBatch& batch, const LossOptions& options);

@@ -20,6 +20,11 @@ at::Tensor AlphaPoReward(const ResponseColumns& responses, double alpha) {
 }
 
 // log(p / (1 - p)) of p = exp(A), A <= 0; A above -1e-12 counts as that.
+// A row for each response, whose mean is that over the tokens of all of them.
+at::Tensor NegativeLogLikelihoods(const ResponseColumns& responses) {
+  return -responses.logps * (responses.logps.numel() / responses.lengths.sum());
+}
+
 at::Tensor LogOdds(const ResponseColumns& responses) {
   const at::Tensor mean = at::clamp_max(MeanLogps(responses), -1e-12);
   return mean - at::log(-at::expm1(mean));
@@ -63,8 +68,11 @@ at::Tensor OrpoLoss(const LossBatch& batch, const LossOptions& options) {
 }
 
 at::Tensor SftLoss(const LossBatch& batch, const LossOptions&) {
-  const ResponseColumns& chosen = batch.chosen;
-  return -chosen.logps * (chosen.logps.numel() / chosen.lengths.sum());
+  return NegativeLogLikelihoods(batch.chosen);
+}
+
+at::Tensor SftGoldLoss(const LossBatch& batch, const LossOptions&) {
+  return NegativeLogLikelihoods(batch.gold);
 }
 
 Rewards MeanLogpRewards(const LossBatch& batch, const LossOptions& options) {

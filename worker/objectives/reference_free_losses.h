@@ -1,7 +1,7 @@
 // Losses of pairs without a reference policy. Aw, Al are mean log-probabilities per token of the
-// chosen and the rejected response. All return [pairs]. The negative log-likelihood that CPO, ORPO,
-// SLiC-HF and TPO add is the loss `sft`, with its own weight in Objective.losses. y is the target
-// with label smoothing.
+// chosen and the rejected response. All return [pairs]. The negative log-likelihood that CPO, ORPO
+// and SLiC-HF add is the loss `sft`, with its own weight in Objective.losses. y is the target with
+// label smoothing.
 #ifndef ATTUNE_WORKER_OBJECTIVES_REFERENCE_FREE_LOSSES_H_
 #define ATTUNE_WORKER_OBJECTIVES_REFERENCE_FREE_LOSSES_H_
 
@@ -41,6 +41,10 @@ at::Tensor OrpoLoss(const LossBatch& batch, const LossOptions& options);
 // Negative log-likelihood of a token of the chosen responses of the whole update: row i is
 // -n logp(yw_i) / sum_j |yw_j|, whose mean over the n rows is the mean over tokens.
 at::Tensor SftLoss(const LossBatch& batch, const LossOptions& options);
+
+// The same of the gold responses. With CPO or SimPO this is TPO (Saeidi et al. 2024): the pair is
+// of the policy's own responses, and gold is the third.
+at::Tensor SftGoldLoss(const LossBatch& batch, const LossOptions& options);
 
 // beta A.
 Rewards MeanLogpRewards(const LossBatch& batch, const LossOptions& options);

@@ -46,6 +46,7 @@ TEST(ObjectiveSpecTest, EveryLossIsAcceptedWithWhatItNeeds) {
             : needs.opponent                 ? "ONLINE"
             : loss == v1::LOSS_TYPE_SPIN     ? "TEACHER_WINS"
                                              : "BEST_WORST";
+    if (needs.gold) text += " include_gold: true";
     text += " } ";
     if (needs.opponent) {
       text += absl::StrCat("sampling { opponent: OPPONENT_",
@@ -66,6 +67,8 @@ TEST(ObjectiveSpecTest, LossesNeedWhatTheirFormulasRead) {
               ElementsAre("pairing.strategy: is group; objective.loss_type has no loss of groups"));
   EXPECT_THAT(ObjectiveProblems("loss_type: LOSS_TYPE_SPIN"),
               ElementsAre(HasSubstr("pairing.strategy: must be teacher_wins for spin")));
+  EXPECT_THAT(ObjectiveProblems("loss_type: [LOSS_TYPE_CPO, LOSS_TYPE_SFT_GOLD]"),
+              ElementsAre("pairing.include_gold: must be true for sft_gold"));
   EXPECT_THAT(ObjectiveProblems("loss_type: LOSS_TYPE_MODPO"),
               ElementsAre("auxiliary_oracles: is required for modpo"));
   EXPECT_THAT(Problems("auxiliary_oracles { oracle { kind: ORACLE_KIND_LENGTH } }"),

@@ -101,6 +101,7 @@ class RandomColumns {
     batch.win_probability = Uniform({chosen}, 0, 1);
     batch.chosen_margin = Uniform({chosen}, -2, 2);
     batch.rejected_margin = Uniform({rejected}, -2, 2);
+    batch.gold = Responses(chosen);
     batch.mismatched = Responses(chosen);
     batch.corrupted = Responses(chosen);
     batch.views = {Responses(chosen), Responses(chosen)};
@@ -115,8 +116,8 @@ class RandomColumns {
 // The columns that may carry gradients.
 inline std::vector<at::Tensor*> GradientColumns(LossBatch& batch) {
   std::vector<at::Tensor*> columns = {&batch.groups.logps, &batch.groups.anchor_kl};
-  std::vector<ResponseColumns*> responses = {&batch.chosen, &batch.rejected, &batch.mismatched,
-                                             &batch.corrupted};
+  std::vector<ResponseColumns*> responses = {&batch.chosen, &batch.rejected, &batch.gold,
+                                             &batch.mismatched, &batch.corrupted};
   for (ResponseColumns& view : batch.views) responses.push_back(&view);
   for (ResponseColumns* side : responses) {
     columns.push_back(&side->logps);
@@ -132,6 +133,7 @@ inline LossBatch SelectExamples(const LossBatch& batch, const at::Tensor& chosen
   LossBatch part;
   part.chosen = SelectRows(batch.chosen, chosen);
   part.rejected = SelectRows(batch.rejected, rejected);
+  part.gold = SelectRows(batch.gold, chosen);
   part.mismatched = SelectRows(batch.mismatched, chosen);
   part.corrupted = SelectRows(batch.corrupted, chosen);
   for (const ResponseColumns& view : batch.views) part.views.push_back(SelectRows(view, chosen));

@@ -52,7 +52,7 @@ std::vector<v1::TrainingPair> Examples(const TrainingObjective& objective) {
     const v1::TrainingPair& next = plain[(i + 1) % plain.size()];
     pair.set_position(static_cast<uint32_t>(i));
     pair.set_target(0.6 + 0.1 * static_cast<double>(i));
-    if (objective.needs.groups) *pair.add_others() = next.chosen();
+    if (objective.responses == 3) *pair.add_others() = next.chosen();
     double score = 2;
     for (v1::TrainingResponse* response : {pair.mutable_chosen(), pair.mutable_rejected()}) {
       response->clear_reference_logps();
@@ -176,8 +176,8 @@ INSTANTIATE_TEST_SUITE_P(All, EveryLossTest, testing::Range(1, v1::LossType_ARRA
 
 TEST_P(EveryLossTest, AddsUpToTheGradientOfTheWholeUpdate) {
   v1::TrainRoundRequest request = RequestOf(loss());
-  request.set_responses(FindLoss(absl::AsciiStrToLower(ParameterName({GetParam(), 0})))
-                            ->needs.groups ? 3 : 2);
+  const LossNeeds needs = FindLoss(absl::AsciiStrToLower(ParameterName({GetParam(), 0})))->needs;
+  request.set_responses(needs.groups || needs.gold ? 3 : 2);
   ASSERT_OK_AND_ASSIGN(const TrainingObjective objective, TrainingObjectiveOf(request));
   const std::vector<v1::TrainingPair> examples = Examples(objective);
   const Update expected = InOneGraph(objective, examples);
