@@ -118,7 +118,7 @@ void FillRow(const v1::TrainingResponse& response, double* row) {
   row[kMarginColumn] = response.margin();
 }
 
-// [sequences, kColumns - kLengthColumn - 1]: what no model has to say.
+// [sequences, kColumns - kScoreColumn]: what no model has to say.
 at::Tensor GivenColumns(const v1::TrainingPair& pair, int64_t sequences) {
   at::Tensor given = at::zeros({sequences, kColumns}, Doubles());
   double* row = given.data_ptr<double>();
