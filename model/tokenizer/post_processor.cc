@@ -22,6 +22,16 @@ PostProcessor PostProcessor::Around(std::vector<int32_t> begin, std::vector<int3
   return processor;
 }
 
+int32_t PostProcessor::largest_id() const {
+  int32_t largest = -1;
+  for (const Template& parts : templates_) {
+    for (const Part& part : parts) {
+      for (int32_t id : part.special_ids) largest = std::max(largest, id);
+    }
+  }
+  return largest;
+}
+
 std::vector<int32_t> PostProcessor::Apply(std::vector<int32_t> ids, bool add_special_tokens) const {
   for (const Template& parts : templates_) {
     std::vector<int32_t> processed;

@@ -19,6 +19,9 @@ class PostProcessor {
   // Puts `begin` before a text and `end` behind it.
   static PostProcessor Around(std::vector<int32_t> begin, std::vector<int32_t> end);
 
+  // Of the ids that it may add; -1 if there are none.
+  int32_t largest_id() const;
+
   std::vector<int32_t> Apply(std::vector<int32_t> ids, bool add_special_tokens) const;
 
  private:

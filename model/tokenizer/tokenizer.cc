@@ -41,6 +41,10 @@ struct Parts {
   TokenDecoder decoder;
 };
 
+int64_t VocabSize(const Parts& parts) {
+  return std::max(VocabularyOf(parts.model).id_end(), parts.added_tokens.id_end());
+}
+
 class JsonTokenizer : public Tokenizer {
  public:
   explicit JsonTokenizer(Parts parts) : parts_(std::move(parts)) {}
@@ -82,9 +86,7 @@ class JsonTokenizer : public Tokenizer {
     return std::make_unique<JsonDecoding>(this, skip_special_tokens);
   }
 
-  int64_t vocab_size() const override {
-    return std::max(VocabularyOf(parts_.model).id_end(), parts_.added_tokens.id_end());
-  }
+  int64_t vocab_size() const override { return VocabSize(parts_); }
 
  private:
   class JsonDecoding : public Decoding {
@@ -175,6 +177,11 @@ absl::StatusOr<Parts> ParseParts(const nlohmann::json& document) {
   ATTUNE_ASSIGN_OR_RETURN(
       parts.added_tokens,
       AddedTokens::Parse(json.Field("added_tokens"), VocabularyOf(parts.model), parts.normalizer));
+  if (parts.post_processor.largest_id() >= VocabSize(parts)) {
+    return json.Field("post_processor")
+        .Error(absl::StrCat("adds token ", parts.post_processor.largest_id(),
+                            ", but the vocabulary ends at ", VocabSize(parts) - 1));
+  }
   return parts;
 }
 

@@ -252,8 +252,10 @@ TEST_F(TrainerServiceTest, AnAttemptThatReachedOneRankOnlyGivesWayToTheNext) {
     std::vector<Answer> answers;
     do {  // until the lost attempt has arrived before one of these
       answers = CallAll(addresses, request);
-      for (const Answer& answer : answers) {
-        ASSERT_TRUE(answer.status.ok() || absl::IsCancelled(answer.status)) << answer.status;
+      for (const Answer& answer : answers) {  // exhausted: the lost one waited for its turn
+        EXPECT_TRUE(answer.status.ok() || absl::IsCancelled(answer.status) ||
+                    absl::IsResourceExhausted(answer.status))
+            << answer.status;
       }
       lost.TryCancel();
     } while (!answers[0].status.ok() || !answers[1].status.ok());

@@ -97,6 +97,13 @@ TEST_F(TokenizerTest, SaysWhatIsMissingOrBroken) {
   EXPECT_THAT(LoadText(R"({"version": "2.0"})"), StatusIs(kInvalid, "version"));
 }
 
+TEST_F(TokenizerTest, RefusesAPostProcessorThatAddsUnknownTokens) {
+  EXPECT_THAT(LoadText(Document(R"("post_processor": {"type": "TemplateProcessing",
+                  "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                  "special_tokens": {"<s>": {"ids": [5]}}})")),
+              StatusIs(kInvalid, "post_processor: adds token 5, but the vocabulary ends at 4"));
+}
+
 TEST_F(TokenizerTest, RefusesUnsupportedComponentsByPlaceAndName) {
   EXPECT_THAT(LoadText(Document(R"("normalizer": {"type": "Nmt"})")),
               StatusIs(kInvalid, "tokenizer.json: normalizer: component 'Nmt'"));
