@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets of tests/fuzz/ and runs them all at once for a while (docs/testing.md).
 #
-#   scripts/fuzz.sh [--seconds N] [TARGET...]   N: 60 by default; TARGET: tokenizer, config, ...
+#   scripts/fuzz.sh [--seconds N] [--seed S] [TARGET...]   N: 60 by default; S: 0, another one each
+#   time, by default; TARGET: tokenizer, config, ...
 #
 # An input that makes a target fail is kept, and its path printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=60
+seed=0
 targets=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --seconds) seconds=${2:?"fuzz: --seconds needs a number"}; shift 2 ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --seed) seed=${2:?"fuzz: --seed needs a number"}; shift 2 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "fuzz: unknown argument $1; see --help" >&2; exit 2 ;;
     *) targets+=("$1"); shift ;;
   esac
 done
 if ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
   echo "fuzz: --seconds is '$seconds'; it must be a whole number above 0" >&2
+  exit 2
+fi
+if ! [[ $seed =~ ^[0-9]{1,9}$ ]]; then
+  echo "fuzz: --seed is '$seed'; it must be a whole number of at most nine digits" >&2
   exit 2
 fi
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls tests/fuzz/corpus)
@@ -39,8 +46,8 @@ fuzz() {
   local target=$1 work=build/fuzz/corpus/$1 dictionary=tests/fuzz/$1.dict options=()
   mkdir -p "$work" build/fuzz/findings
   [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
-  "build/fuzz/bin/${target}_fuzz" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=1024 \
-    -max_len=4096 "-artifact_prefix=build/fuzz/findings/$target-" "${options[@]}" \
+  "build/fuzz/bin/${target}_fuzz" "-max_total_time=$seconds" "-seed=$seed" -timeout=10 \
+    -rss_limit_mb=1024 -max_len=4096 "-artifact_prefix=build/fuzz/findings/$target-" "${options[@]}" \
     "$work" "tests/fuzz/corpus/$target" > "build/fuzz/$target.log" 2>&1
 }
 
