@@ -47,7 +47,8 @@ fuzz() {
   mkdir -p "$work" build/fuzz/findings
   [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
   "build/fuzz/bin/${target}_fuzz" "-max_total_time=$seconds" "-seed=$seed" -timeout=10 \
-    -rss_limit_mb=1024 -max_len=4096 "-artifact_prefix=build/fuzz/findings/$target-" "${options[@]}" \
+    -rss_limit_mb=1024 -max_len=4096 "-artifact_prefix=build/fuzz/findings/$target-" \
+    "${options[@]}" \
     "$work" "tests/fuzz/corpus/$target" > "build/fuzz/$target.log" 2>&1
 }
 
