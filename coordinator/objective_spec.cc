@@ -88,14 +88,18 @@ std::string Names(const std::vector<v1::LossType>& losses) {
   });
 }
 
-// Losses of the objective that need something, for messages.
-std::string Needing(const v1::ObjectiveSpec& objective, bool LossNeeds::*need) {
+// Losses of the objective that need something.
+std::vector<v1::LossType> LossesWith(const v1::ObjectiveSpec& objective, bool LossNeeds::*need) {
   std::vector<v1::LossType> losses;
   for (int loss : objective.loss_type()) {
     const LossNeeds* needs = FindLossNeeds(EnumName(static_cast<v1::LossType>(loss)));
     if (needs->*need) losses.push_back(static_cast<v1::LossType>(loss));
   }
-  return Names(losses);
+  return losses;
+}
+
+std::string Needing(const v1::ObjectiveSpec& objective, bool LossNeeds::*need) {
+  return Names(LossesWith(objective, need));
 }
 
 // Whether the names can be looked up at all.
@@ -226,10 +230,10 @@ void CheckReference(const v1::ObjectiveSpec& objective, const LossNeeds& needs, 
 // things.
 void CheckMixture(const v1::ObjectiveSpec& objective, Block* block) {
   for (const auto need : {&LossNeeds::groups, &LossNeeds::opponent}) {
-    const std::string some = Needing(objective, need);
-    const size_t count = std::count(some.begin(), some.end(), ',') + 1;
-    if (some.empty() || count == static_cast<size_t>(objective.loss_type_size())) continue;
-    block->Add("loss_type", absl::StrCat("adds ", some, " to losses of another kind; ",
+    const std::vector<v1::LossType> some = LossesWith(objective, need);
+    const bool all = some.size() == static_cast<size_t>(objective.loss_type_size());
+    if (some.empty() || all) continue;
+    block->Add("loss_type", absl::StrCat("adds ", Names(some), " to losses of another kind; ",
                                          need == &LossNeeds::groups
                                              ? "losses of groups go with such losses only"
                                              : "losses against an opponent go alone"));

@@ -1,11 +1,16 @@
 #include "worker/policy_files.h"
 
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/files.h"
 #include "common/status_macros.h"
 #include "model/weights.h"
 #include "nlohmann/json.hpp"
+#include "worker/objectives/combination.h"
 #include "worker/train_round.h"
 
 namespace attune {
@@ -18,6 +23,10 @@ absl::Status Save(const std::string& path, const v1::TrainRoundRequest& request,
   return Annotate(SaveCheckpoint(path, request.input().model_path(), policy.config,
                                  policy.weights, manifest.dump(2) + "\n"),
                   absl::StrCat("while saving ", path, " of round ", request.round()));
+}
+
+at::Tensor ViewOf(const std::vector<float>& weights) {  // which is not written to
+  return at::from_blob(const_cast<float*>(weights.data()), static_cast<int64_t>(weights.size()));
 }
 
 }  // namespace
@@ -63,10 +72,9 @@ absl::Status SaveMixedReference(const v1::TrainRoundRequest& request, const Poli
   ATTUNE_CHECK(policy.weights.size() == reference.weights.size());
   const double alpha = request.objective().ref_model_mixup_alpha();
   if (request.round() % request.objective().ref_model_sync_rounds() == 0) {
-    for (size_t i = 0; i < policy.weights.size(); ++i) {
-      reference.weights[i] = static_cast<float>(alpha * policy.weights[i] +
-                                                (1 - alpha) * reference.weights[i]);
-    }
+    const at::Tensor mixed =
+        MixedReference(ViewOf(policy.weights), ViewOf(reference.weights), alpha);
+    std::copy_n(mixed.data_ptr<float>(), reference.weights.size(), reference.weights.begin());
   }
   *digest = WeightsDigest(WeightLayout(policy.config), reference.weights);
   const nlohmann::json manifest = {{"job", request.job()},

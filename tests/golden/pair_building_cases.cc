@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "coordinator/pairing.h"
+#include "coordinator/presets.h"
 
 namespace attune {
 namespace {
@@ -23,10 +24,6 @@ class Round {
     pairing().set_strategy(strategy);
     pairing().set_min_margin(0);
     pairing().set_max_pairs_per_prompt(4096);
-    pairing().set_tie_policy(v1::TIE_POLICY_DROP);
-    pairing().set_target(v1::PAIR_TARGET_HARD);
-    pairing().set_win_rate(v1::WIN_RATE_OTHERS);
-    pairing().set_ches_percentile(100);
   }
 
   v1::PairingSpec& pairing() { return *spec_.mutable_pairing(); }
@@ -66,7 +63,7 @@ class Round {
   }
 
  private:
-  v1::JobSpec spec_;
+  v1::JobSpec spec_ = WithPresetAndDefaults({});
   std::vector<v1::Prompt> prompts_;
   std::vector<v1::Response> responses_;
   std::vector<v1::Judgment> judgments_;

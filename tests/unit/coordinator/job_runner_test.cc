@@ -10,6 +10,7 @@
 #include "common/files.h"
 #include "coordinator/dataset.h"
 #include "coordinator/job_spec.h"
+#include "coordinator/presets.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/coordinator/fake_workers.h"
@@ -29,7 +30,7 @@ class JobRunnerTest : public testing::Test {
   std::string DatasetPath() const { return JoinPath(directory_, "prompts.jsonl"); }
   std::string StorePath(const std::string& run) const { return JoinPath(directory_, run); }
 
-  // A small job, resolved by hand: the validator has its own tests.
+  // A small job; the validator has its own tests.
   v1::Job MakeJob() const {
     v1::Job job;
     job.set_name("jobs/test");
@@ -45,13 +46,11 @@ class JobRunnerTest : public testing::Test {
     spec.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_BEST_WORST);
     spec.mutable_pairing()->set_min_margin(0);
     spec.mutable_pairing()->set_max_pairs_per_prompt(1);
-    spec.mutable_pairing()->set_target(v1::PAIR_TARGET_HARD);
-    spec.mutable_pairing()->set_win_rate(v1::WIN_RATE_OTHERS);
-    spec.mutable_pairing()->set_ches_percentile(100);
     spec.mutable_objective()->add_loss_type(v1::LOSS_TYPE_SIGMOID);
     spec.mutable_objective()->set_reference(v1::REFERENCE_PREVIOUS_ROUND);
     spec.mutable_evaluation()->set_holdout_prompts(4);
     spec.mutable_checkpoint()->set_save_total_limit(1);
+    spec = WithPresetAndDefaults(spec);
     return job;
   }
 

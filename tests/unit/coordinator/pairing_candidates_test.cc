@@ -17,13 +17,7 @@ using testing::ElementsAre;
 class PairingCandidatesTest : public PairingTest {
  protected:
   std::vector<Candidates> Group(uint32_t round = 3, uint64_t seed = 42) const {
-    return GroupByPrompt({.job = "jobs/j",
-                          .round = round,
-                          .seed = seed,
-                          .spec = &spec_,
-                          .prompts = prompts_,
-                          .responses = responses_,
-                          .judgments = judgments_});
+    return GroupByPrompt(Input(round, seed));
   }
 
   // Of each prompt, whether its scores, which begin with a positive one, are flipped.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/pairing.h"
+#include "coordinator/presets.h"
 #include "gtest/gtest.h"
 
 namespace attune {
@@ -18,10 +19,6 @@ class PairingTest : public testing::Test {
     SetStrategy(v1::PAIRING_STRATEGY_ALL_PAIRS);
     pairing().set_min_margin(0);
     pairing().set_max_pairs_per_prompt(4096);
-    pairing().set_tie_policy(v1::TIE_POLICY_DROP);
-    pairing().set_target(v1::PAIR_TARGET_HARD);
-    pairing().set_win_rate(v1::WIN_RATE_OTHERS);
-    pairing().set_ches_percentile(100);
   }
 
   v1::PairingSpec& pairing() { return *spec_.mutable_pairing(); }
@@ -56,14 +53,18 @@ class PairingTest : public testing::Test {
     responses_.back().set_provenance(v1::PROVENANCE_GOLD);
   }
 
+  PairingInput Input(uint32_t round = 3, uint64_t seed = 42) const {
+    return {.job = "jobs/j",
+            .round = round,
+            .seed = seed,
+            .spec = &spec_,
+            .prompts = prompts_,
+            .responses = responses_,
+            .judgments = judgments_};
+  }
+
   PairingOutput Build(uint32_t round = 3, uint64_t seed = 42) const {
-    return BuildPairs({.job = "jobs/j",
-                       .round = round,
-                       .seed = seed,
-                       .spec = &spec_,
-                       .prompts = prompts_,
-                       .responses = responses_,
-                       .judgments = judgments_});
+    return BuildPairs(Input(round, seed));
   }
 
   // "prompt: chosen sample > rejected sample" in order, with those between for lists.
@@ -80,7 +81,7 @@ class PairingTest : public testing::Test {
   }
   std::vector<std::string> BuildLines() const { return Lines(Build()); }
 
-  v1::JobSpec spec_;
+  v1::JobSpec spec_ = WithPresetAndDefaults({});
   std::vector<v1::Prompt> prompts_;
   std::vector<v1::Response> responses_;
   std::vector<v1::Judgment> judgments_;

@@ -26,17 +26,6 @@ std::vector<std::string> TensorsWith(const ModelConfig& config, const std::strin
   return lines;
 }
 
-ModelConfig Gpt2Config() {
-  ModelConfig config = TinyConfig(true);
-  config.naming = TensorNaming::kGpt2;
-  config.norm = NormKind::kLayer;
-  config.num_kv_heads = config.num_heads;
-  config.head_dim = 8;
-  config.qkv_bias = config.output_bias = config.mlp_bias = true;
-  config.gated_mlp = false;
-  return config;
-}
-
 TEST(LayoutTest, IsSortedByNameAndWithoutGaps) {
   ModelConfig config = TinyConfig(false);
   config.num_layers = 11;  // layer 10 sorts before layer 2
@@ -128,7 +117,7 @@ TEST(LayoutTest, SplitsTheRowsOfPhi3) {
 
 TEST(LayoutTest, TransposesTheLinearMapsOfGpt2) {
   EXPECT_THAT(
-      TensorsWith(Gpt2Config(), ""),
+      TensorsWith(TinyGpt2Config(), ""),
       ::testing::IsSupersetOf(
           {"transformer.h.0.attn.c_attn.bias [144]", "transformer.h.0.attn.c_attn.weight [48, 144]",
            "transformer.h.0.attn.c_proj.weight [48, 48]", "transformer.h.0.ln_1.bias [48]",
@@ -136,8 +125,8 @@ TEST(LayoutTest, TransposesTheLinearMapsOfGpt2) {
            "transformer.h.0.mlp.c_proj.weight [70, 48]", "transformer.ln_f.bias [48]",
            "transformer.ln_f.weight [48]", "transformer.wpe.weight [64, 48]",
            "transformer.wte.weight [101, 48]"}));
-  EXPECT_EQ(4u + 2 * 12, WeightLayout(Gpt2Config()).size());
-  const LayerRefs layer = RefsOf(Gpt2Config()).layers[1];
+  EXPECT_EQ(4u + 2 * 12, WeightLayout(TinyGpt2Config()).size());
+  const LayerRefs layer = RefsOf(TinyGpt2Config()).layers[1];
   EXPECT_TRUE(layer.k.transposed);
   EXPECT_EQ(48, layer.k.first);
   EXPECT_EQ(144, layer.k.stored_outputs);

@@ -50,6 +50,18 @@ inline std::vector<float> TinyWeights(const ModelConfig& config, uint64_t seed) 
   return RandomFloats(WeightCount(WeightLayout(config)), seed, 0.4f);
 }
 
+// The same in the shape of GPT-2.
+inline ModelConfig TinyGpt2Config() {
+  ModelConfig config = TinyConfig(true);
+  config.naming = TensorNaming::kGpt2;
+  config.norm = NormKind::kLayer;
+  config.num_kv_heads = config.num_heads;
+  config.head_dim = 8;
+  config.qkv_bias = config.output_bias = config.mlp_bias = true;
+  config.gated_mlp = false;
+  return config;
+}
+
 // Of a config like TinyConfig's.
 inline std::string ConfigJson(const ModelConfig& config) {
   return nlohmann::json{{"model_type", config.model_type},

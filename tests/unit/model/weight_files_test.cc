@@ -30,17 +30,6 @@ std::vector<TensorToStore> TensorsOf(const ModelConfig& config, const std::vecto
   return tensors;
 }
 
-ModelConfig Gpt2Config() {
-  ModelConfig config = TinyConfig(true);
-  config.naming = TensorNaming::kGpt2;
-  config.norm = NormKind::kLayer;
-  config.num_kv_heads = config.num_heads;
-  config.head_dim = 8;
-  config.qkv_bias = config.output_bias = config.mlp_bias = true;
-  config.gated_mlp = false;
-  return config;
-}
-
 class WeightFilesTest : public ::testing::Test {
  protected:
   void WriteTensors(const std::string& file, const std::vector<TensorToStore>& tensors) {
@@ -65,7 +54,7 @@ class WeightFilesTest : public ::testing::Test {
   ScratchDirectory directory_;
   const ModelConfig tied_ = TinyConfig(true);
   const ModelConfig untied_ = TinyConfig(false);
-  const ModelConfig gpt2_ = Gpt2Config();
+  const ModelConfig gpt2_ = TinyGpt2Config();
   const std::vector<float> tied_weights_ = TinyWeights(tied_, 1);
   const std::vector<float> untied_weights_ = TinyWeights(untied_, 2);
   const std::vector<float> gpt2_weights_ = TinyWeights(gpt2_, 3);
