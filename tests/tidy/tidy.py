@@ -292,7 +292,8 @@ def compare_with_frozen(tree, path, actual):
 
 
 def check_job_fields(tree):
-    protos = [tree.get(f"proto/attune/v1/{name}.proto", "") for name in ("job", "objective")]
+    protos = [tree.get(f"proto/attune/v1/{name}.proto", "")
+              for name in ("job", "objective", "oracle_spec")]
     return compare_with_frozen(tree, "tests/tidy/job_fields.txt", job_fields("\n".join(protos)))
 
 
