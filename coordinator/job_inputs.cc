@@ -95,7 +95,7 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
   }
 }
 
-void CheckLexicon(const std::string& field, const std::string& path, Violations* violations) {
+void CheckNotEmpty(const std::string& field, const std::string& path, Violations* violations) {
   const auto add = [&](const std::string& text) { violations->push_back({field, text}); };
   if (path.empty()) return;  // job_spec.cc demands it
   if (!FileExists(path)) return add(absl::StrCat("is ", path, "; there is no such file"));
@@ -119,14 +119,43 @@ void CheckPattern(const std::string& field, const std::string& pattern, Violatio
                                       ": ", reinterpret_cast<const char*>(text))});
 }
 
-// `prefix` is "oracle." or that of an auxiliary one.
+// A model that scores responses, or that is asked about them.
+void CheckOracleModel(const std::string& field, const std::string& path, Violations* violations) {
+  if (path.empty()) return;  // job_spec.cc demands it
+  CheckModel(field, path,
+             {{"config.json"},
+              {"model.safetensors", "model.safetensors.index.json"},
+              {"tokenizer.json"}},
+             violations);
+}
+
+// `prefix` is "oracle." or that of an auxiliary one, or of a part.
 void CheckOracleInputs(const std::string& prefix, const v1::OracleSpec& oracle,
                        Violations* violations) {
-  if (oracle.kind() == v1::ORACLE_KIND_LEXICON) {
-    CheckLexicon(absl::StrCat(prefix, "path"), oracle.path(), violations);
+  const std::string path = absl::StrCat(prefix, "path");
+  switch (oracle.kind()) {
+    case v1::ORACLE_KIND_LEXICON:
+    case v1::ORACLE_KIND_TABLE:
+      CheckNotEmpty(path, oracle.path(), violations);
+      break;
+    case v1::ORACLE_KIND_REGEX:
+      CheckPattern(absl::StrCat(prefix, "pattern"), oracle.pattern(), violations);
+      break;
+    case v1::ORACLE_KIND_IMPLICIT_REWARD:
+      CheckOracleModel(absl::StrCat(prefix, "reference_path"), oracle.reference_path(), violations);
+      [[fallthrough]];
+    case v1::ORACLE_KIND_REWARD_MODEL:
+    case v1::ORACLE_KIND_R3:
+    case v1::ORACLE_KIND_LLM_JUDGE:
+      CheckOracleModel(path, oracle.path(), violations);
+      break;
+    default:
+      break;
   }
-  if (oracle.kind() == v1::ORACLE_KIND_REGEX) {
-    CheckPattern(absl::StrCat(prefix, "pattern"), oracle.pattern(), violations);
+  CheckNotEmpty(absl::StrCat(prefix, "calibration"), oracle.calibration(), violations);
+  for (int k = 0; k < oracle.parts_size(); ++k) {
+    CheckOracleInputs(absl::StrCat(prefix, "parts[", k, "].oracle."), oracle.parts(k).oracle(),
+                      violations);
   }
 }
 

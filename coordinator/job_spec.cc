@@ -11,7 +11,8 @@
 #include "coordinator/objective_spec.h"
 #include "coordinator/pairing_spec.h"
 #include "coordinator/presets.h"
-#include "coordinator/spec_checks.h"
+#include "spec/oracle_spec.h"
+#include "spec/spec_checks.h"
 
 namespace attune {
 namespace {
@@ -50,28 +51,6 @@ void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   block.Range("mixture_coef", sampling.mixture_coef(), {0, 1});
 }
 
-// Each kind of oracle has one field of its own; whether files are there is told by job_inputs.h.
-void CheckOracle(const std::string& prefix, const v1::OracleSpec& oracle, Violations* violations) {
-  Block block(prefix, violations);
-  CheckEnum("kind", oracle.kind(), &block);
-  const auto own = [&](const char* field, bool given, v1::OracleKind kind, const char* kind_name) {
-    if (given && oracle.kind() != 0 && oracle.kind() != kind) {
-      block.Add(field, absl::StrCat("is given, but only kind ", kind_name, " has it"));
-    }
-  };
-  own("path", !oracle.path().empty(), v1::ORACLE_KIND_LEXICON, "lexicon");
-  own("pattern", !oracle.pattern().empty(), v1::ORACLE_KIND_REGEX, "regex");
-  own("target_length", oracle.has_target_length(), v1::ORACLE_KIND_LENGTH, "length");
-  if (oracle.kind() == v1::ORACLE_KIND_LEXICON && oracle.path().empty()) {
-    block.Add("path", "is required for kind lexicon: a file of words and valences");
-  }
-  if (oracle.kind() == v1::ORACLE_KIND_REGEX && oracle.pattern().empty()) {
-    block.Add("pattern", "is required for kind regex: a PCRE2 pattern");
-  }
-  block.Range("target_length", oracle.target_length(), {0, 32768});
-  block.Range("flip_rate", oracle.flip_rate(), {0, 1});
-}
-
 void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
   Block block("", violations);
   if (spec.auxiliary_oracles_size() > kAuxiliaryOraclesMax) {
@@ -81,11 +60,8 @@ void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
   for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
     const v1::AuxiliaryOracleSpec& auxiliary = spec.auxiliary_oracles(k);
     const std::string name = absl::StrCat("auxiliary_oracles[", k, "].");
-    CheckOracle(absl::StrCat(name, "oracle."), auxiliary.oracle(), violations);
+    CheckInnerOracle(absl::StrCat(name, "oracle."), auxiliary.oracle(), violations);
     block.Range(absl::StrCat(name, "weight"), auxiliary.weight(), {0, 1e6});
-    if (auxiliary.oracle().flip_rate() > 0) {
-      block.Add(absl::StrCat(name, "oracle.flip_rate"), "must be 0; only oracle has it");
-    }
   }
 }
 
@@ -134,9 +110,12 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   v1::JobSpec& spec = resolved.spec;
   MakeAbsolute(spec.mutable_model()->mutable_path(), model_root);
   MakeAbsolute(spec.mutable_dataset()->mutable_path(), model_root);
-  if (spec.has_oracle()) MakeAbsolute(spec.mutable_oracle()->mutable_path(), model_root);
+  const auto make_absolute = [&](const std::string&, std::string* path) {
+    MakeAbsolute(path, model_root);
+  };
+  if (spec.has_oracle()) VisitOraclePaths("", spec.mutable_oracle(), make_absolute);
   for (v1::AuxiliaryOracleSpec& auxiliary : *spec.mutable_auxiliary_oracles()) {
-    MakeAbsolute(auxiliary.mutable_oracle()->mutable_path(), model_root);
+    VisitOraclePaths("", auxiliary.mutable_oracle(), make_absolute);
   }
   MakeAbsolute(spec.mutable_objective()->mutable_reference_model(), model_root);
   CheckTop(spec, &resolved.violations);

@@ -4,7 +4,7 @@
 #define ATTUNE_COORDINATOR_OBJECTIVE_SPEC_H_
 
 #include "attune/v1/job.pb.h"
-#include "coordinator/spec_checks.h"
+#include "spec/spec_checks.h"
 #include "common/loss_needs.h"
 
 namespace attune {

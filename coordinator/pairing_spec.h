@@ -2,7 +2,7 @@
 #define ATTUNE_COORDINATOR_PAIRING_SPEC_H_
 
 #include "attune/v1/job.pb.h"
-#include "coordinator/spec_checks.h"
+#include "spec/spec_checks.h"
 
 namespace attune {
 

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "coordinator/objective_spec.h"
 #include "google/protobuf/text_format.h"
+#include "spec/oracle_spec.h"
 
 namespace attune {
 namespace {
@@ -138,10 +139,10 @@ void FillPairingDefaults(v1::JobSpec* spec) {
   }
 }
 
-void FillOracleDefaults(v1::OracleSpec* oracle) {
-  const bool length = oracle->kind() == v1::ORACLE_KIND_LENGTH;
-  if (length && !oracle->has_target_length()) oracle->set_target_length(0);
+void FillMainOracleDefaults(v1::OracleSpec* oracle) {
+  FillOracleDefaults(oracle);
   if (!oracle->has_flip_rate()) oracle->set_flip_rate(0);
+  if (!oracle->has_max_quarantined()) oracle->set_max_quarantined(0.2);
 }
 
 }  // namespace
@@ -160,7 +161,7 @@ v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
     if (!auxiliary.has_weight()) auxiliary.set_weight(0.5);
     FillOracleDefaults(auxiliary.mutable_oracle());
   }
-  if (spec.has_oracle()) FillOracleDefaults(spec.mutable_oracle());
+  if (spec.has_oracle()) FillMainOracleDefaults(spec.mutable_oracle());
   return spec;
 }
 

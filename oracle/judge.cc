@@ -3,106 +3,58 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
-#include "common/digest.h"
+#include "common/check.h"
 #include "common/status_macros.h"
-#include "oracle/match_counter.h"
 
 namespace attune {
-namespace {
 
-constexpr uint32_t kTargetLengthMax = 32768;  // tokens
-
-class LexiconJudge : public Judge {
- public:
-  explicit LexiconJudge(std::shared_ptr<const Lexicon> lexicon)
-      : Judge(OracleName(v1::ORACLE_KIND_LEXICON), lexicon->digest()),
-        lexicon_(std::move(lexicon)) {}
-
-  absl::StatusOr<double> Score(absl::string_view response, uint32_t tokens) const override {
-    return lexicon_->Score(response);
+absl::StatusOr<Verdict> ScoringJudge::Decide(const v1::Candidates& item) const {
+  Verdict verdict;
+  for (int i = 0; i < item.responses_size(); ++i) {
+    absl::StatusOr<double> score = Score(item, i);
+    if (!score.ok()) return Annotate(score.status(), absl::StrCat("scoring response ", i));
+    verdict.scores.push_back(*score);
   }
-
- private:
-  const std::shared_ptr<const Lexicon> lexicon_;
-};
-
-class LengthJudge : public Judge {
- public:
-  explicit LengthJudge(uint32_t target)
-      : Judge(OracleName(v1::ORACLE_KIND_LENGTH), Sha256Hex(absl::StrCat(target))),
-        target_(target) {}
-
-  absl::StatusOr<double> Score(absl::string_view response, uint32_t tokens) const override {
-    const double distance = std::abs(static_cast<double>(tokens) - target_);
-    return distance == 0 ? 0.0 : -distance;  // never minus zero, which prints as such
-  }
-
- private:
-  const double target_;
-};
-
-class RegexJudge : public Judge {
- public:
-  RegexJudge(const std::string& pattern, std::unique_ptr<const MatchCounter> counter)
-      : Judge(OracleName(v1::ORACLE_KIND_REGEX), Sha256Hex(pattern)),
-        counter_(std::move(counter)) {}
-
-  absl::StatusOr<double> Score(absl::string_view response, uint32_t tokens) const override {
-    ATTUNE_ASSIGN_OR_RETURN(const uint64_t matches, counter_->Count(response));
-    return static_cast<double>(matches);
-  }
-
- private:
-  const std::unique_ptr<const MatchCounter> counter_;
-};
-
-// A field belongs to one kind: required there, refused elsewhere.
-absl::Status CheckField(absl::string_view field, absl::string_view value, bool wanted,
-                        const std::string& oracle) {
-  if (wanted == !value.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      wanted ? absl::StrCat("oracle.", field, " is required for the oracle ", oracle)
-             : absl::StrCat("oracle.", field, " = \"", value, "\" does not belong to the oracle ",
-                            oracle, "; leave it out"));
+  return verdict;
 }
 
-}  // namespace
-
-std::string OracleName(v1::OracleKind kind) {
-  if (kind == v1::ORACLE_KIND_LEXICON) return "lexicon/1";
-  if (kind == v1::ORACLE_KIND_LENGTH) return "length/1";
-  if (kind == v1::ORACLE_KIND_REGEX) return "regex/1";
-  return "none";
+Verdict VerdictOfPreferences(std::vector<double> preferences, size_t candidates) {
+  ATTUNE_CHECK(preferences.size() == candidates * candidates);
+  Verdict verdict;
+  for (size_t i = 0; i < candidates; ++i) {
+    double sum = 0;
+    for (size_t j = 0; j < candidates; ++j) sum += j == i ? 0 : preferences[i * candidates + j];
+    verdict.scores.push_back(candidates > 1 ? sum / static_cast<double>(candidates - 1) : 0.5);
+  }
+  verdict.preferences = std::move(preferences);
+  return verdict;
 }
 
-absl::StatusOr<std::unique_ptr<const Judge>> MakeJudge(const v1::OracleSpec& spec,
-                                                       LexiconCache& lexicons) {
-  const std::string name = OracleName(spec.kind());
-  ATTUNE_RETURN_IF_ERROR(
-      CheckField("path", spec.path(), spec.kind() == v1::ORACLE_KIND_LEXICON, name));
-  ATTUNE_RETURN_IF_ERROR(
-      CheckField("pattern", spec.pattern(), spec.kind() == v1::ORACLE_KIND_REGEX, name));
-  if (spec.kind() == v1::ORACLE_KIND_LEXICON) {
-    ATTUNE_ASSIGN_OR_RETURN(std::shared_ptr<const Lexicon> lexicon, lexicons.Load(spec.path()));
-    return std::make_unique<const LexiconJudge>(std::move(lexicon));
+absl::Status CheckVerdict(const Verdict& verdict, size_t candidates) {
+  const auto wrong = [](const auto&... parts) {
+    return absl::InternalError(absl::StrCat("the oracle answered ", parts...));
+  };
+  if (verdict.scores.size() != candidates) {
+    return wrong(verdict.scores.size(), " scores for ", candidates, " responses");
   }
-  if (spec.kind() == v1::ORACLE_KIND_REGEX) {
-    absl::StatusOr<std::unique_ptr<const MatchCounter>> counter =
-        MatchCounter::Create(spec.pattern());
-    if (!counter.ok()) return Annotate(counter.status(), "oracle.pattern");
-    return std::make_unique<const RegexJudge>(spec.pattern(), *std::move(counter));
+  for (double score : verdict.scores) {
+    if (!std::isfinite(score)) return wrong("a score that is not finite: ", score);
   }
-  if (spec.kind() == v1::ORACLE_KIND_LENGTH) {
-    if (spec.target_length() > kTargetLengthMax) {
-      return absl::InvalidArgumentError(absl::StrCat("oracle.target_length is ",
-                                                     spec.target_length(), ", the limit is ",
-                                                     kTargetLengthMax, " tokens"));
+  const std::vector<double>& p = verdict.preferences;
+  if (p.empty()) return absl::OkStatus();
+  if (p.size() != candidates * candidates) {
+    return wrong(p.size(), " probabilities for ", candidates, " responses");
+  }
+  for (size_t i = 0; i < candidates; ++i) {
+    for (size_t j = 0; j < candidates; ++j) {
+      const double here = p[i * candidates + j], there = p[j * candidates + i];
+      if (!(here >= 0 && here <= 1)) return wrong("a probability of ", here);
+      if (std::abs(here + there - 1) > 1e-6) {
+        return wrong("probabilities ", here, " and ", there, " for the two orders of a pair");
+      }
     }
-    return std::make_unique<const LengthJudge>(spec.target_length());
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("oracle.kind ", static_cast<int>(spec.kind()),
-                   " is not known to this oracle; use lexicon, length or regex"));
+  return absl::OkStatus();
 }
 
 }  // namespace attune

@@ -1,30 +1,39 @@
-// The oracles that come with Attune: a specification -> something that scores responses.
+// What every oracle is: the candidates of one prompt -> a verdict.
 #ifndef ATTUNE_ORACLE_JUDGE_H_
 #define ATTUNE_ORACLE_JUDGE_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "attune/v1/job.pb.h"
-#include "oracle/lexicon.h"
+#include "attune/v1/oracle.pb.h"
 
 namespace attune {
 
-// Scores are a function of (digest, response) alone. Immutable, hence thread-safe.
+// Of n candidates.
+struct Verdict {
+  std::vector<double> scores;       // by candidate; higher is better; finite
+  std::vector<double> preferences;  // n x n by row, P(row is preferred to column); p_ij + p_ji = 1,
+                                    // p_ii = 1/2; empty: an oracle of scores
+  uint32_t swaps = 0;               // pairs asked in both orders
+  uint32_t swaps_agreed = 0;        // with the same answer
+};
+
+// A verdict is a function of (digest, candidates) alone, whatever the order and company in which
+// they are asked. Immutable to its callers, and thread-safe.
 class Judge {
  public:
   virtual ~Judge() = default;
 
-  // Higher is better; finite. `tokens` is the length of the response in tokens.
-  [[nodiscard]] virtual absl::StatusOr<double> Score(absl::string_view response,
-                                                     uint32_t tokens) const = 0;
+  // `item` has a length for each response. An error is a judgement that failed: it is reported as
+  // such, and never becomes a score.
+  [[nodiscard]] virtual absl::StatusOr<Verdict> Decide(const v1::Candidates& item) const = 0;
 
   const std::string& oracle() const { return oracle_; }  // kind and version: "lexicon/1"
-  // SHA-256 of what decides: the content of the lexicon, the pattern, the target in decimal.
+  // SHA-256 of what decides: the content of the lexicon, the pattern, the weights of a model.
   const std::string& digest() const { return digest_; }
 
  protected:
@@ -36,13 +45,26 @@ class Judge {
   const std::string digest_;
 };
 
-// INVALID_ARGUMENT with a sentence that names the field: no kind; a path or pattern that is missing
-// or does not belong to the kind; a lexicon, pattern or target that cannot be used.
-[[nodiscard]] absl::StatusOr<std::unique_ptr<const Judge>> MakeJudge(const v1::OracleSpec& spec,
-                                                                     LexiconCache& lexicons);
+// A judge that looks at one response at a time.
+class ScoringJudge : public Judge {
+ public:
+  [[nodiscard]] absl::StatusOr<Verdict> Decide(const v1::Candidates& item) const final;
 
-// "lexicon/1", "length/1", "regex/1"; "none" for anything else.
-std::string OracleName(v1::OracleKind kind);
+  // Higher is better; finite. `index` is below item.responses_size().
+  [[nodiscard]] virtual absl::StatusOr<double> Score(const v1::Candidates& item,
+                                                     int index) const = 0;
+
+ protected:
+  using Judge::Judge;
+};
+
+// The verdict of probabilities alone: the score of a candidate is its mean probability against the
+// others, 1/2 if there are none.
+Verdict VerdictOfPreferences(std::vector<double> preferences, size_t candidates);
+
+// OK, or what makes a verdict of so many candidates unusable: a number that is missing, not finite,
+// or no probability, or two that do not add up to 1 (within 1e-6).
+absl::Status CheckVerdict(const Verdict& verdict, size_t candidates);
 
 }  // namespace attune
 

@@ -17,11 +17,12 @@ struct Flags {
   std::string listen = "127.0.0.1:7072";
   std::string metrics_listen = "127.0.0.1:9472";
   std::string coordinator = "127.0.0.1:7070";
+  int threads = 16;
 };
 
 absl::Status Run(const Flags& flags) {
   ATTUNE_ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(flags.metrics_listen, "oracle"));
-  OracleServiceImpl service(*metrics);
+  OracleServiceImpl service(*metrics, flags.threads);
   ATTUNE_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(flags.listen, {&service}));
   v1::WorkerInfo worker;
   worker.set_id(UniqueProcessId());
@@ -42,12 +43,15 @@ int main(int argc, char** argv) {
   attune::BlockStopSignals();
   attune::SetLogName("oracle");
   attune::Flags flags;
-  CLI::App app("Judges the responses of jobs by a lexicon, a length or a pattern.");
+  CLI::App app("Says which responses of jobs are better: judges them itself, or asks others.");
   app.option_defaults()->always_capture_default();
   app.add_option("--listen", flags.listen, "gRPC address")->envname("ATTUNE_LISTEN");
   app.add_option("--metrics-listen", flags.metrics_listen, "Prometheus address; empty: none")
       ->envname("ATTUNE_METRICS_LISTEN");
   app.add_option("--coordinator", flags.coordinator)->envname("ATTUNE_COORDINATOR");
+  app.add_option("--threads", flags.threads, "Prompts of a call judged at once")
+      ->check(CLI::Range(1, 1024))
+      ->envname("ATTUNE_THREADS");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,40 +1,47 @@
 #include "oracle/oracle_service.h"
 
-#include <cmath>
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/status_macros.h"
 #include "rpc/grpc_status.h"
+#include "spec/spec_checks.h"
 
 namespace attune {
 namespace {
 
-absl::Status JudgeItem(const grpc::ServerContext& context, const Judge& judge,
-                       const v1::Candidates& item, v1::Judgment& judgment) {
-  if (item.response_tokens_size() != item.responses_size()) {
+absl::Status CheckRequest(const v1::JudgeRequest& request) {
+  if (request.items_size() > OracleServiceImpl::kItemsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a Judge call has ", request.items_size(),
+                                                   " items, the limit is ",
+                                                   OracleServiceImpl::kItemsMax));
+  }
+  for (const v1::Candidates& item : request.items()) {
+    if (item.response_tokens_size() == item.responses_size()) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "prompt ", item.prompt_index(), " has ", item.responses_size(), " responses but ",
         item.response_tokens_size(), " response_tokens; send one length for each response"));
   }
-  judgment.set_prompt_index(item.prompt_index());
-  judgment.set_oracle(judge.oracle());
-  judgment.set_oracle_digest(judge.digest());
-  for (int sample = 0; sample < item.responses_size(); ++sample) {
-    if (context.IsCancelled()) return absl::CancelledError("the caller has gone");
-    const absl::StatusOr<double> score =
-        judge.Score(item.responses(sample), item.response_tokens(sample));
-    if (!score.ok()) {
-      return Annotate(score.status(), absl::StrCat("while judging prompt ", item.prompt_index(),
-                                                   " sample ", sample));
-    }
-    ATTUNE_CHECK(std::isfinite(*score));
-    judgment.add_scores(*score);
-  }
   return absl::OkStatus();
+}
+
+// Runs work(0) .. work(count - 1) on at most `threads` threads.
+void RunInThreads(int count, int threads, absl::FunctionRef<void(int)> work) {
+  std::atomic<int> next = 0;
+  const auto run = [&] {
+    for (int item = next++; item < count; item = next++) work(item);
+  };
+  std::vector<std::thread> helpers;
+  for (int i = 1; i < std::min(threads, count); ++i) helpers.emplace_back(run);
+  run();
+  for (std::thread& helper : helpers) helper.join();
 }
 
 }  // namespace
@@ -42,8 +49,7 @@ absl::Status JudgeItem(const grpc::ServerContext& context, const Judge& judge,
 grpc::Status OracleServiceImpl::Describe(grpc::ServerContext* context,
                                          const v1::DescribeRequest* request,
                                          v1::DescribeResponse* response) {
-  const absl::StatusOr<std::unique_ptr<const attune::Judge>> judge =
-      MakeJudge(request->spec(), lexicons_);
+  const auto judge = judges_.Make(request->spec());
   if (judge.ok()) {
     response->set_oracle((*judge)->oracle());
     response->set_oracle_digest((*judge)->digest());
@@ -65,24 +71,43 @@ grpc::Status OracleServiceImpl::Judge(grpc::ServerContext* context, const v1::Ju
 absl::Status OracleServiceImpl::JudgeItems(grpc::ServerContext& context,
                                            const v1::JudgeRequest& request,
                                            v1::JudgeResponse& response) {
-  if (request.items_size() > kItemsMax) {
-    return absl::InvalidArgumentError(absl::StrCat("a Judge call has ", request.items_size(),
-                                                   " items, the limit is ", kItemsMax));
-  }
-  ATTUNE_ASSIGN_OR_RETURN(const std::unique_ptr<const attune::Judge> judge,
-                          MakeJudge(request.spec(), lexicons_));
+  ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
+  ATTUNE_ASSIGN_OR_RETURN(const auto judge, judges_.Make(request.spec()));
   for (const v1::Candidates& item : request.items()) {
-    ATTUNE_RETURN_IF_ERROR(JudgeItem(context, *judge, item, *response.add_judgments()));
+    v1::Judgment& judgment = *response.add_judgments();
+    judgment.set_prompt_index(item.prompt_index());
+    judgment.set_oracle(judge->oracle());
+    judgment.set_oracle_digest(judge->digest());
   }
-  metrics_.Add("attune_oracle_judgments_total", "Prompts whose candidates were judged.",
-               request.items_size(), {{"oracle", judge->oracle()}});
-  return absl::OkStatus();
+  RunInThreads(request.items_size(), threads_, [&](int i) {
+    if (context.IsCancelled()) return;
+    JudgeItem(*judge, request.items(i), *response.mutable_judgments(i));
+  });
+  return context.IsCancelled() ? absl::CancelledError("the caller has gone") : absl::OkStatus();
+}
+
+void OracleServiceImpl::JudgeItem(const attune::Judge& judge, const v1::Candidates& item,
+                                  v1::Judgment& judgment) {
+  absl::StatusOr<Verdict> verdict = judge.Decide(item);
+  absl::Status status = verdict.status();
+  if (status.ok()) status = CheckVerdict(*verdict, static_cast<size_t>(item.responses_size()));
+  if (status.ok()) {
+    judgment.mutable_scores()->Assign(verdict->scores.begin(), verdict->scores.end());
+    judgment.mutable_preferences()->Assign(verdict->preferences.begin(),
+                                           verdict->preferences.end());
+    judgment.set_swaps(verdict->swaps);
+    judgment.set_swaps_agreed(verdict->swaps_agreed);
+  } else {
+    judgment.set_failure(std::string(status.message()));
+  }
+  metrics_.Add("attune_oracle_judgments_total", "Prompts whose candidates were judged.", 1,
+               {{"oracle", judge.oracle()}, {"outcome", status.ok() ? "judged" : "failed"}});
 }
 
 void OracleServiceImpl::CountRequest(const v1::OracleSpec& spec, const absl::Status& status) {
-  metrics_.Add(
-      "attune_oracle_requests_total", "Describe and Judge calls answered.", 1,
-      {{"oracle", OracleName(spec.kind())}, {"code", absl::StatusCodeToString(status.code())}});
+  const std::string kind = v1::OracleKind_IsValid(spec.kind()) ? EnumName(spec.kind()) : "unknown";
+  metrics_.Add("attune_oracle_requests_total", "Describe and Judge calls answered.", 1,
+               {{"oracle", kind}, {"code", absl::StatusCodeToString(status.code())}});
 }
 
 }  // namespace attune

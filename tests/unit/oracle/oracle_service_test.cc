@@ -20,7 +20,7 @@ class OracleServiceTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(metrics_, Metrics::Create("", "oracle"));
-    service_ = std::make_unique<OracleServiceImpl>(*metrics_);
+    service_ = std::make_unique<OracleServiceImpl>(*metrics_, /*threads=*/4);
     ASSERT_OK_AND_ASSIGN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
     stub_ = v1::OracleService::NewStub(MakeChannel(server_->address()));
   }
@@ -122,12 +122,16 @@ TEST_F(OracleServiceTest, RefusesAnItemWithoutALengthForEachResponse) {
                                        "prompt 4 has 2 responses but 1 response_tokens"));
 }
 
-TEST_F(OracleServiceTest, NamesTheResponseThatAPatternCannotJudge) {
+TEST_F(OracleServiceTest, AnItemThatCannotBeJudgedHasAFailureAndNoScore) {
   v1::JudgeRequest request;
   *request.mutable_spec() = Pattern("(a+)+[bc]");
   AddItem(request, 9, {"ab", std::string(60, 'a')});
-  EXPECT_THAT(Judge(request),
-              StatusIs(StatusCode::kInvalidArgument, "while judging prompt 9 sample 1"));
+  AddItem(request, 4, {"ab", "aab"});
+  ASSERT_OK_AND_ASSIGN(const v1::JudgeResponse response, Judge(request));
+  EXPECT_THAT(response.judgments(0).failure(), testing::HasSubstr("scoring response 1"));
+  EXPECT_EQ(response.judgments(0).scores_size(), 0);
+  EXPECT_EQ(response.judgments(1).failure(), "");
+  EXPECT_THAT(response.judgments(1).scores(), testing::ElementsAre(1.0, 1.0));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "coordinator/spec_checks.h"
+#include "spec/spec_checks.h"
 
 #include "absl/strings/str_format.h"
 

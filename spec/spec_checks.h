@@ -1,7 +1,7 @@
 // Checks of the fields of a job specification, which collect problems instead of ending at the
 // first.
-#ifndef ATTUNE_COORDINATOR_SPEC_CHECKS_H_
-#define ATTUNE_COORDINATOR_SPEC_CHECKS_H_
+#ifndef ATTUNE_SPEC_SPEC_CHECKS_H_
+#define ATTUNE_SPEC_SPEC_CHECKS_H_
 
 #include <string>
 #include <utility>
@@ -87,4 +87,4 @@ void CheckEnum(absl::string_view field, Enum value, Block* block) {
 
 }  // namespace attune
 
-#endif  // ATTUNE_COORDINATOR_SPEC_CHECKS_H_
+#endif  // ATTUNE_SPEC_SPEC_CHECKS_H_

@@ -1,0 +1,31 @@
+// An oracle's specification -> the judge it describes.
+#ifndef ATTUNE_ORACLE_JUDGE_FACTORY_H_
+#define ATTUNE_ORACLE_JUDGE_FACTORY_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "attune/v1/oracle_spec.pb.h"
+#include "oracle/judge.h"
+#include "oracle/lexicon.h"
+
+namespace attune {
+
+// Keeps what is costly to make (lexicons, models, connections) for the next judge that needs it.
+// Must outlive the judges it made. Thread-safe.
+class JudgeFactory {
+ public:
+  // INVALID_ARGUMENT with one field violation per problem (spec/oracle_spec.h), or a sentence that
+  // names the field, when there is no such judge; UNAVAILABLE when it may succeed later.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const Judge>> Make(const v1::OracleSpec& spec);
+
+ private:
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const Judge>> MakeChecked(
+      const v1::OracleSpec& spec);
+
+  LexiconCache lexicons_;
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_ORACLE_JUDGE_FACTORY_H_
