@@ -124,6 +124,14 @@ absl::StatusOr<v1::Job> JobClient::CancelJob(const std::string& name) {
   return job;
 }
 
+absl::StatusOr<v1::Job> JobClient::RetryQuarantined(const std::string& name) {
+  v1::RetryQuarantinedRequest request;
+  request.set_name(name);
+  v1::Job job;
+  ATTUNE_RETURN_IF_ERROR(Call(&v1::JobService::Stub::RetryQuarantined, request, job, kCallTimeout));
+  return job;
+}
+
 absl::StatusOr<std::vector<v1::RoundRecord>> JobClient::ListRounds(const std::string& job) {
   v1::ListRoundsRequest request;
   request.set_parent(job);

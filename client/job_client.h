@@ -41,6 +41,7 @@ class JobClient {
   [[nodiscard]] absl::StatusOr<v1::Job> GetJob(const std::string& name);
   [[nodiscard]] absl::StatusOr<std::vector<v1::Job>> ListJobs();  // newest first, all pages
   [[nodiscard]] absl::StatusOr<v1::Job> CancelJob(const std::string& name);
+  [[nodiscard]] absl::StatusOr<v1::Job> RetryQuarantined(const std::string& name);
   [[nodiscard]] absl::StatusOr<std::vector<v1::RoundRecord>> ListRounds(const std::string& job);
   [[nodiscard]] absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(
       const std::string& job);

@@ -122,6 +122,21 @@ int Cancel(const JobFlags& flags, std::stop_token stop) {
   return kExitDone;
 }
 
+int Retry(const JobFlags& flags, std::stop_token stop) {
+  JobClient client(flags.server.coordinator, stop);
+  const absl::StatusOr<v1::Job> job = client.RetryQuarantined(JobName(flags.job));
+  if (!job.ok()) return PrintError(job.status(), flags.server.json);
+  if (flags.server.json) {
+    PrintLine(ToJson(*job));
+  } else if (job->retry_prompts().empty()) {
+    PrintLine(absl::StrCat(job->name(), " ", StateName(job->state())));
+  } else {
+    PrintLine(absl::StrCat(job->name(), ": ", job->retry_prompts_size(),
+                           " quarantined prompts will be drawn again"));
+  }
+  return kExitDone;
+}
+
 void AddSubmit(CLI::App& app, CommandAction& action) {
   auto flags = std::make_shared<SubmitFlags>();
   CLI::App* submit = app.add_subcommand("submit", "Submit a job to a coordinator");
@@ -166,6 +181,8 @@ void AddJobCommands(CLI::App& app, CommandAction& action) {
   AddOneJobCommand(app, action, "watch",
                    "Follow a job to its end; exits with 1 if it fails or is cancelled", WatchNamed);
   AddOneJobCommand(app, action, "cancel", "End a job", Cancel);
+  AddOneJobCommand(app, action, "retry",
+                   "Give quarantined prompts, or a job whose oracle failed, another chance", Retry);
 }
 
 }  // namespace attune

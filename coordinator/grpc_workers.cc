@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/gang_call.h"
+#include "coordinator/judging.h"
 #include "coordinator/task_pool.h"
 #include "rpc/channel.h"
 #include "rpc/grpc_status.h"
@@ -173,6 +174,7 @@ absl::StatusOr<std::vector<v1::Judgment>> GrpcWorkers::Judge(const v1::JudgeRequ
     v1::JudgeResponse response;
     ATTUNE_RETURN_IF_ERROR(Call([&](auto... args) { return stub->Judge(args...); }, kJudgeTimeout,
                                 stop, part, &response));
+    ATTUNE_RETURN_IF_ERROR(CheckAnswers(part, &response));
     parts[task].assign(response.judgments().begin(), response.judgments().end());
     progress(done += slice.end - slice.begin, items);
     return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/status_macros.h"
+#include "coordinator/judging.h"
 #include "coordinator/timestamps.h"
 
 namespace attune {
@@ -32,6 +33,13 @@ v1::JobEvent MakeEvent(const v1::Job& job, uint64_t sequence, const std::string&
   event.set_round(job.round());
   event.set_message(message);
   return event;
+}
+
+// Whether the commit is of the phase in which a round chose its prompts, this one among them.
+bool HasDrawn(const Commit& commit, uint32_t prompt) {
+  if (commit.round == nullptr || commit.round->phase() != v1::ROUND_PHASE_PROMPTS) return false;
+  const auto& drawn = commit.round->prompt_indices();
+  return std::find(drawn.begin(), drawn.end(), prompt) != drawn.end();
 }
 
 }  // namespace
@@ -84,6 +92,36 @@ absl::StatusOr<v1::Job> JobBook::Cancel(const std::string& name) {
   return job;
 }
 
+absl::StatusOr<v1::Job> JobBook::RetryQuarantined(const std::string& name) {
+  absl::MutexLock lock(&mu_);
+  ATTUNE_ASSIGN_OR_RETURN(v1::Job job, store_->GetJob(name));
+  if (job.state() == v1::JOB_STATE_FAILED &&
+      job.failure_reason() == v1::FAILURE_REASON_ORACLE_FAILED) {
+    job.set_state(v1::JOB_STATE_QUEUED);
+    job.clear_failure_reason();
+    job.clear_message();
+    job.clear_end_time();
+    ATTUNE_RETURN_IF_ERROR(WriteLocked({.job = &job}, "queued again after its oracle had failed"));
+    return job;
+  }
+  if (IsFinished(job.state()) || job.round() >= job.resolved_spec().rounds()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        name, " is ", StateLabel(job.state()), " in round ", job.round(), " of ",
+        job.resolved_spec().rounds(), ": no round will draw its quarantined prompts again"));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::RoundRecord> rounds,
+                          store_->ListRounds(job.ordinal()));
+  const std::vector<uint32_t> prompts = OutstandingQuarantine(rounds);
+  if (prompts.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(name, " has no quarantined prompts"));
+  }
+  job.mutable_retry_prompts()->Assign(prompts.begin(), prompts.end());
+  ATTUNE_RETURN_IF_ERROR(store_->Write(job.ordinal(), {.job = &job}));
+  ATTUNE_RETURN_IF_ERROR(WriteLocked(
+      {.job = &job}, absl::StrCat(prompts.size(), " quarantined prompts will be drawn again")));
+  return job;
+}
+
 std::optional<JobLease> JobBook::WaitForWork() {
   while (true) {
     absl::MutexLock lock(&mu_);
@@ -110,6 +148,11 @@ absl::Status JobBook::WriteLocked(Commit commit, const std::string& message) {
     job.set_state(v1::JOB_STATE_CANCELLING);
   }
   commit.job = &job;
+  ATTUNE_ASSIGN_OR_RETURN(const v1::Job stored, store_->GetJob(job.name()));
+  job.clear_retry_prompts();
+  for (uint32_t prompt : stored.retry_prompts()) {
+    if (!HasDrawn(commit, prompt)) job.add_retry_prompts(prompt);
+  }
   ATTUNE_ASSIGN_OR_RETURN(const uint64_t last, store_->LastEventSequence(job.ordinal()));
   v1::JobEvent event = MakeEvent(job, last + 1, message);
   if (commit.round != nullptr) {

@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "coordinator/dataset.h"
 #include "coordinator/objective_spec.h"
 #include "nlohmann/json.hpp"
+#include "spec/oracle_spec.h"
 
 namespace attune {
 namespace {
@@ -45,6 +47,42 @@ bool HasChatTemplate(const std::string& model) {
   const auto config = nlohmann::json::parse(*bytes, /*cb=*/nullptr, /*allow_exceptions=*/false);
   return config.is_object() && config.contains("chat_template") &&
          !config["chat_template"].is_null();
+}
+
+// An oracle that compares responses with the dataset's answers has one for every prompt.
+void CheckAnswersThere(const v1::JobSpec& spec, size_t without, Violations* violations) {
+  if (without == 0) return;
+  const auto check = [&](const std::string& field, const v1::OracleSpec& oracle) {
+    if (!NeedsGold(oracle)) return;
+    violations->push_back({field, absl::StrCat("compares with the dataset's \"answer\" or \"gold\", "
+                                               "but ", without, " lines of ",
+                                               spec.dataset().path(), " have none")});
+  };
+  check("oracle.kind", spec.oracle());
+  for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
+    check(absl::StrCat("auxiliary_oracles[", k, "].oracle.kind"),
+          spec.auxiliary_oracles(k).oracle());
+  }
+}
+
+void CheckDomains(const v1::CurriculumSpec& curriculum, const Dataset& dataset,
+                  Violations* violations) {
+  if (curriculum.mixing() != v1::DOMAIN_MIXING_FIXED) return;
+  std::set<std::string> unweighted, domains;
+  for (const v1::Prompt& prompt : dataset.prompts) domains.insert(prompt.domain());
+  unweighted = domains;
+  for (int k = 0; k < curriculum.domain_weights_size(); ++k) {
+    const std::string& domain = curriculum.domain_weights(k).domain();
+    if (unweighted.erase(domain) > 0) continue;
+    violations->push_back(
+        {absl::StrCat("curriculum.domain_weights[", k, "].domain"),
+         absl::StrCat("is '", domain, domains.count(domain) > 0
+                                          ? "', which has a weight already"
+                                          : "'; no row of the dataset has this domain")});
+  }
+  if (unweighted.empty()) return;
+  violations->push_back({"curriculum.domain_weights",
+                         absl::StrCat("has no weight for the domain '", *unweighted.begin(), "'")});
 }
 
 void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
@@ -86,6 +124,8 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
         absl::StrCat("is true, but ", which, " \"gold\" or \"answer\"",
                      group ? ", and groups are of one size" : ""));
   }
+  CheckAnswersThere(spec, no_gold, violations);
+  CheckDomains(spec.curriculum(), *dataset, violations);
   const LossNeeds needs = NeedsOf(spec.objective());
   const size_t no_corrupted = lacks(&v1::Prompt::corrupted);
   if ((needs.corrupted || needs.views) && no_corrupted > 0) {

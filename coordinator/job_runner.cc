@@ -1,7 +1,6 @@
 #include "coordinator/job_runner.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -18,23 +17,12 @@
 #include "coordinator/evaluation.h"
 #include "coordinator/job_failure.h"
 #include "coordinator/phase_requests.h"
+#include "coordinator/round_order.h"
 #include "coordinator/timestamps.h"
 #include "coordinator/train_request.h"
 
 namespace attune {
 namespace {
-
-// Samples and judgments come back in key order, which is the order of prompt indices; a round
-// works in the order of its record.
-template <typename Item>
-std::vector<Item> InRoundOrder(const v1::RoundRecord& record, std::vector<Item> items) {
-  std::map<uint32_t, size_t> position;
-  for (int i = 0; i < record.prompt_indices_size(); ++i) position[record.prompt_indices(i)] = i;
-  std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
-    return position.at(a.prompt_index()) < position.at(b.prompt_index());
-  });
-  return items;
-}
 
 std::string PhaseMessage(const v1::RoundRecord& record) {
   switch (record.phase()) {
@@ -44,8 +32,12 @@ std::string PhaseMessage(const v1::RoundRecord& record) {
       return absl::StrCat(record.responses(), " responses sampled, ", record.response_tokens(),
                           " tokens");
     case v1::ROUND_PHASE_JUDGED:
-      return absl::StrFormat("%d responses judged, mean score %.3f", record.responses(),
-                             record.mean_score());
+      return absl::StrCat(
+          absl::StrFormat("%d responses judged, mean score %.3f", record.responses(),
+                          record.mean_score()),
+          record.quarantined().empty()
+              ? ""
+              : absl::StrCat("; ", record.quarantined_size(), " prompts quarantined"));
     case v1::ROUND_PHASE_PAIRED:
       return absl::StrCat(record.pairs().kept(), " pairs kept");
     case v1::ROUND_PHASE_TRAINED:
@@ -87,7 +79,9 @@ absl::Status JobRunner::Begin(Context& context) {
   if (context.stop.stop_requested()) return absl::CancelledError("stopped");
   if (context.job.state() == v1::JOB_STATE_QUEUED) {
     context.job.set_state(v1::JOB_STATE_RUNNING);
-    *context.job.mutable_start_time() = ToTimestamp(WallTime());
+    if (!context.job.has_start_time()) {
+      *context.job.mutable_start_time() = ToTimestamp(WallTime());
+    }
     ATTUNE_RETURN_IF_ERROR(book_->Write({.job = &context.job}, "started"));
   }
   absl::StatusOr<Dataset> dataset = LoadDataset(spec.dataset().path());
@@ -139,6 +133,9 @@ absl::Status JobRunner::RunRound(Context& context) {
     if (absl::IsNotFound(step.status())) {
       return JobFailure(v1::FAILURE_REASON_NO_PAIRS, step.status());
     }
+    if (absl::IsFailedPrecondition(step.status())) {
+      return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, step.status());
+    }
     ATTUNE_RETURN_IF_ERROR(step.status());
     ATTUNE_RETURN_IF_ERROR(Commit(context, *std::move(step), watch.Seconds()));
   }
@@ -162,13 +159,6 @@ absl::StatusOr<PhaseResult> JobRunner::RunPhase(const Context& context) {
   }
 }
 
-absl::StatusOr<PhaseResult> JobRunner::ChoosePrompts(const Context& context) {
-  const v1::JobSpec& spec = context.job.resolved_spec();
-  return PromptsChosen{RoundPrompts(static_cast<uint32_t>(context.dataset.prompts.size()),
-                                    spec.seed(), spec.evaluation().holdout_prompts(),
-                                    context.record.round(), spec.prompts_per_round())};
-}
-
 absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
   const v1::RoundRecord& record = context.record;
   const v1::SampleRequest request =
@@ -179,29 +169,6 @@ absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
       workers_->Sample(request, PoliciesFor(context, record.policy()), context.stop,
                        ProgressOf(context, "responses", false)));
   return ResponsesSampled{std::move(responses)};
-}
-
-absl::StatusOr<PhaseResult> JobRunner::Judge(const Context& context) {
-  const v1::RoundRecord& record = context.record;
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
-                          store_->ListResponses(context.job.ordinal(), record.round()));
-  const v1::JobSpec& spec = context.job.resolved_spec();
-  responses = InRoundOrder(record, std::move(responses));
-  const auto judge = [&](const v1::OracleSpec& oracle) {
-    auto judgments = workers_->Judge(MakeJudgeRequest(oracle, context.dataset, responses),
-                                     context.stop, ProgressOf(context, "judgments", false));
-    if (!absl::IsInvalidArgument(judgments.status())) return judgments;
-    judgments = JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
-    return judgments;
-  };
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Judgment> judgments, judge(spec.oracle()));
-  for (const v1::AuxiliaryOracleSpec& auxiliary : spec.auxiliary_oracles()) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::Judgment> others, judge(auxiliary.oracle()));
-    for (size_t i = 0; i < judgments.size(); ++i) {
-      *judgments[i].add_auxiliary()->mutable_scores() = others[i].scores();
-    }
-  }
-  return ResponsesJudged{std::move(judgments)};
 }
 
 absl::StatusOr<PhaseResult> JobRunner::Pair(const Context& context) {

@@ -58,6 +58,9 @@ class JobRunner {
   [[nodiscard]] absl::StatusOr<PhaseResult> Train(const Context& context);
   [[nodiscard]] absl::StatusOr<PhaseResult> Publish(const Context& context);
 
+  [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> AskOracle(
+      const Context& context, const v1::OracleSpec& oracle,
+      const std::vector<v1::Response>& responses);
   absl::Status Commit(Context& context, RoundStep step, double seconds);
   void CountPhase(const Context& context, const v1::RoundRecord& record, double seconds);
   Policies PoliciesFor(const Context& context, const v1::PolicyVersion& version) const;

@@ -165,6 +165,14 @@ grpc::Status JobServiceImpl::CancelJob(grpc::ServerContext*, const v1::CancelJob
   return Answer(book_->Cancel(name->job), response);
 }
 
+grpc::Status JobServiceImpl::RetryQuarantined(grpc::ServerContext*,
+                                              const v1::RetryQuarantinedRequest* request,
+                                              v1::Job* response) {
+  const absl::StatusOr<ResourceName> name = ParseResourceName(request->name());
+  if (!name.ok()) return ToGrpcStatus(name.status());
+  return Answer(book_->RetryQuarantined(name->job), response);
+}
+
 grpc::Status JobServiceImpl::ListRounds(grpc::ServerContext*, const v1::ListRoundsRequest* request,
                                         v1::ListRoundsResponse* response) {
   const absl::StatusOr<v1::Job> job = JobOf(*store_, request->parent());

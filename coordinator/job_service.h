@@ -31,6 +31,9 @@ class JobServiceImpl final : public v1::JobService::Service {
                         grpc::ServerWriter<v1::JobEvent>* writer) override;
   grpc::Status CancelJob(grpc::ServerContext* context, const v1::CancelJobRequest* request,
                          v1::Job* response) override;
+  grpc::Status RetryQuarantined(grpc::ServerContext* context,
+                                const v1::RetryQuarantinedRequest* request,
+                                v1::Job* response) override;
   grpc::Status ListRounds(grpc::ServerContext* context, const v1::ListRoundsRequest* request,
                           v1::ListRoundsResponse* response) override;
   grpc::Status ListPairs(grpc::ServerContext* context, const v1::ListPairsRequest* request,

@@ -65,6 +65,30 @@ void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
   }
 }
 
+void CheckCurriculum(const v1::JobSpec& spec, Violations* violations) {
+  const v1::CurriculumSpec& curriculum = spec.curriculum();
+  Block block("curriculum.", violations);
+  CheckEnum("mixing", curriculum.mixing(), &block);
+  const bool fixed = curriculum.mixing() == v1::DOMAIN_MIXING_FIXED;
+  if (fixed != (curriculum.domain_weights_size() > 0)) {
+    block.Add("domain_weights", fixed ? "is required with mixing fixed"
+                                      : "is given, but only mixing fixed has it");
+  }
+  for (int k = 0; k < curriculum.domain_weights_size(); ++k) {
+    block.Range(absl::StrCat("domain_weights[", k, "].weight"),
+                curriculum.domain_weights(k).weight(), {0, 1e6, End::kExcluded});
+  }
+  if (curriculum.mixing() == v1::DOMAIN_MIXING_GAIN && spec.evaluation().holdout_prompts() == 0) {
+    block.Add("mixing", "is gain, which is measured on held-out prompts, but "
+                        "evaluation.holdout_prompts is 0");
+  }
+  block.Range("band_low", curriculum.band_low(), {0, 1e9});
+  if (curriculum.has_band_high()) {
+    block.Range("band_high", curriculum.band_high(), {curriculum.band_low(), 1e9});
+  }
+  block.Range("judged_share", curriculum.judged_share(), {0, 1, End::kExcluded});
+}
+
 void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
   Block block("training.", violations);
   const Limits share = {0, 1, End::kIncluded, End::kExcluded};
@@ -122,6 +146,7 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   CheckSampling(spec.sampling(), &resolved.violations);
   CheckOracle("oracle.", spec.oracle(), &resolved.violations);
   CheckAuxiliaryOracles(spec, &resolved.violations);
+  CheckCurriculum(spec, &resolved.violations);
   CheckPairing(spec, &resolved.violations);
   CheckObjective(spec, &resolved.violations);
   CheckTraining(spec.training(), &resolved.violations);

@@ -64,7 +64,10 @@ v1::JudgeRequest MakeJudgeRequest(const v1::OracleSpec& spec, const Dataset& dat
     if (item == nullptr || item->prompt_index() != response.prompt_index()) {
       item = request.add_items();
       item->set_prompt_index(response.prompt_index());
-      item->set_prompt(dataset.prompts[response.prompt_index()].text());
+      const v1::Prompt& prompt = dataset.prompts[response.prompt_index()];
+      item->set_prompt(prompt.text());
+      item->set_messages(prompt.messages());
+      item->set_gold(prompt.gold());
     }
     item->add_responses(response.text());
     item->add_response_tokens(static_cast<uint32_t>(response.token_ids_size()));

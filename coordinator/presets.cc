@@ -145,6 +145,17 @@ void FillMainOracleDefaults(v1::OracleSpec* oracle) {
   if (!oracle->has_max_quarantined()) oracle->set_max_quarantined(0.2);
 }
 
+void FillCurriculumDefaults(v1::CurriculumSpec* curriculum) {
+  if (curriculum->mixing() == v1::DOMAIN_MIXING_UNSPECIFIED) {
+    curriculum->set_mixing(v1::DOMAIN_MIXING_DATASET);
+  }
+  for (v1::DomainWeightSpec& entry : *curriculum->mutable_domain_weights()) {
+    if (!entry.has_weight()) entry.set_weight(1);
+  }
+  if (!curriculum->has_band_low()) curriculum->set_band_low(0);
+  if (!curriculum->has_judged_share()) curriculum->set_judged_share(1);
+}
+
 }  // namespace
 
 v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
@@ -161,6 +172,7 @@ v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
     if (!auxiliary.has_weight()) auxiliary.set_weight(0.5);
     FillOracleDefaults(auxiliary.mutable_oracle());
   }
+  FillCurriculumDefaults(spec.mutable_curriculum());
   if (spec.has_oracle()) FillMainOracleDefaults(spec.mutable_oracle());
   return spec;
 }

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/status_macros.h"
+#include "coordinator/curriculum.h"
+#include "coordinator/judging.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/resource_name.h"
 
@@ -110,6 +112,22 @@ absl::Status CheckScores(const v1::RoundRecord& record, const v1::Judgment& judg
   return absl::OkStatus();
 }
 
+// Of a judgment that has scores.
+absl::Status CheckJudgment(const v1::JobSpec& spec, const v1::RoundRecord& record,
+                           const v1::Judgment& judgment) {
+  ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, judgment.scores()));
+  if (judgment.auxiliary_size() != spec.auxiliary_oracles_size()) {
+    return Wrong(record, absl::StrCat("prompt ", judgment.prompt_index(), " was judged by ",
+                                      judgment.auxiliary_size(), " auxiliary oracles instead of ",
+                                      spec.auxiliary_oracles_size()));
+  }
+  for (const v1::AuxiliaryScores& auxiliary : judgment.auxiliary()) {
+    ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, auxiliary.scores()));
+  }
+  return absl::OkStatus();
+}
+
+// Prompts that were not judged (curriculum.judged_share), or whose judgement failed, have no scores.
 absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, ResponsesJudged result) {
   v1::RoundRecord& record = step.record;
   if (result.judgments.size() != static_cast<size_t>(record.prompt_indices_size())) {
@@ -118,28 +136,33 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, Respo
   }
   double sum = 0;
   uint64_t scores = 0;
+  int asked = 0, judged = 0;
   for (size_t i = 0; i < result.judgments.size(); ++i) {
     const v1::Judgment& judgment = result.judgments[i];
     if (judgment.prompt_index() != record.prompt_indices(static_cast<int>(i))) {
       return Wrong(record, absl::StrCat("judgment of prompt ", judgment.prompt_index(),
                                         " is out of order"));
     }
-    ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, judgment.scores()));
+    if (!judgment.scores().empty() || !judgment.failure().empty()) ++asked;
+    if (judgment.scores().empty()) continue;
+    ++judged;
+    ATTUNE_RETURN_IF_ERROR(CheckJudgment(spec, record, judgment));
     for (double score : judgment.scores()) sum += score;
     scores += judgment.scores_size();
-    if (judgment.auxiliary_size() != spec.auxiliary_oracles_size()) {
-      return Wrong(record, absl::StrCat("prompt ", judgment.prompt_index(), " was judged by ",
-                                        judgment.auxiliary_size(), " auxiliary oracles instead of ",
-                                        spec.auxiliary_oracles_size()));
-    }
-    for (const v1::AuxiliaryScores& auxiliary : judgment.auxiliary()) {
-      ATTUNE_RETURN_IF_ERROR(CheckScores(record, judgment, auxiliary.scores()));
-    }
   }
-  if (scores != record.responses()) {
+  if (scores > record.responses() ||
+      (judged == record.prompt_indices_size() && scores != record.responses())) {
     return Wrong(record, absl::StrCat(scores, " scores for ", record.responses(), " responses"));
   }
-  record.set_mean_score(sum / static_cast<double>(scores));
+  for (v1::Quarantined& entry : QuarantineOf(result.judgments)) {
+    *record.add_quarantined() = std::move(entry);
+  }
+  ATTUNE_RETURN_IF_ERROR(CheckQuarantine(spec.oracle(), record.quarantined(), asked));
+  record.set_mean_score(scores == 0 ? 0 : sum / static_cast<double>(scores));
+  if (HasBand(spec.curriculum())) {
+    const std::vector<double> spreads = Spreads(result.judgments);
+    record.mutable_spreads()->Assign(spreads.begin(), spreads.end());
+  }
   step.judgments = std::move(result.judgments);
   return step;
 }

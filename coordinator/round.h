@@ -66,7 +66,8 @@ const v1::PolicyVersion& PolicyAfter(const v1::RoundRecord& record);
 
 // `result` must be the alternative of NextPhase(record). INTERNAL, naming what is wrong, when it is
 // incomplete or does not belong to the record (a response missing, twice, or of another policy, a
-// score that is not finite, ...); NOT_FOUND when no pair was left to learn from.
+// score that is not finite, ...); NOT_FOUND when no pair was left to learn from;
+// FAILED_PRECONDITION when too many judgements failed.
 [[nodiscard]] absl::StatusOr<RoundStep> AdvanceRound(const v1::JobSpec& spec,
                                                      const v1::RoundRecord& record,
                                                      PhaseResult result);

@@ -62,10 +62,6 @@ class ScoringJudge : public Judge {
 // others, 1/2 if there are none.
 Verdict VerdictOfPreferences(std::vector<double> preferences, size_t candidates);
 
-// OK, or what makes a verdict of so many candidates unusable: a number that is missing, not finite,
-// or no probability, or two that do not add up to 1 (within 1e-6).
-absl::Status CheckVerdict(const Verdict& verdict, size_t candidates);
-
 }  // namespace attune
 
 #endif  // ATTUNE_ORACLE_JUDGE_H_

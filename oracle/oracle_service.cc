@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/status_macros.h"
 #include "rpc/grpc_status.h"
+#include "spec/answer_check.h"
 #include "spec/spec_checks.h"
 
 namespace attune {
@@ -90,7 +91,10 @@ void OracleServiceImpl::JudgeItem(const attune::Judge& judge, const v1::Candidat
                                   v1::Judgment& judgment) {
   absl::StatusOr<Verdict> verdict = judge.Decide(item);
   absl::Status status = verdict.status();
-  if (status.ok()) status = CheckVerdict(*verdict, static_cast<size_t>(item.responses_size()));
+  if (status.ok()) {
+    status = CheckAnswer(verdict->scores, verdict->preferences,
+                         static_cast<size_t>(item.responses_size()));
+  }
   if (status.ok()) {
     judgment.mutable_scores()->Assign(verdict->scores.begin(), verdict->scores.end());
     judgment.mutable_preferences()->Assign(verdict->preferences.begin(),

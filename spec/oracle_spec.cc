@@ -250,6 +250,12 @@ bool HasOracleKind(const v1::OracleSpec& oracle, v1::OracleKind kind) {
   return AnyPart(oracle, [&](const v1::OracleSpec& part) { return part.kind() == kind; });
 }
 
+bool AsksOutside(const v1::OracleSpec& oracle) {
+  return AnyPart(oracle, [](const v1::OracleSpec& part) {
+    return IsOneOf(part.kind(), kWithEndpoint) && !part.endpoint().empty();
+  });
+}
+
 bool NeedsGold(const v1::OracleSpec& oracle) {
   return AnyPart(oracle,
                  [](const v1::OracleSpec& part) { return IsOneOf(part.kind(), kWithAnswer); });

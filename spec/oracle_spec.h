@@ -33,6 +33,9 @@ void VisitOraclePaths(const std::string& prefix, v1::OracleSpec* oracle,
 // Whether one of its parts, or the oracle itself, is of the kind.
 bool HasOracleKind(const v1::OracleSpec& oracle, v1::OracleKind kind);
 
+// Whether it calls a service that may be away for a while.
+bool AsksOutside(const v1::OracleSpec& oracle);
+
 // Whether it compares responses with the dataset's answer: every prompt must have one.
 bool NeedsGold(const v1::OracleSpec& oracle);
 

@@ -18,6 +18,12 @@ class FakeWorkers final : public Workers {
   // Called before every call with its number, from 1; an error is the call's answer.
   std::function<absl::Status(int)> before_call = [](int) { return absl::OkStatus(); };
   int calls = 0;
+  // Why an item cannot be judged; empty: it can be.
+  std::function<std::string(const v1::Candidates&)> fail_judgment = [](const v1::Candidates&) {
+    return std::string();
+  };
+  std::function<void()> before_train = [] {};
+  std::vector<int> judged_items;  // of each Judge call
 
   absl::StatusOr<v1::DescribeModelResponse> DescribeModel(const std::string&,
                                                           std::stop_token) override {
@@ -48,10 +54,13 @@ class FakeWorkers final : public Workers {
   absl::StatusOr<std::vector<v1::Judgment>> Judge(const v1::JudgeRequest& request, std::stop_token,
                                                   const ProgressCall&) override {
     if (absl::Status status = before_call(++calls); !status.ok()) return status;
+    judged_items.push_back(request.items_size());
     std::vector<v1::Judgment> judgments;
     for (const v1::Candidates& item : request.items()) {
       v1::Judgment& judgment = judgments.emplace_back();
       judgment.set_prompt_index(item.prompt_index());
+      judgment.set_failure(fail_judgment(item));
+      if (!judgment.failure().empty()) continue;
       for (const std::string& text : item.responses()) {
         judgment.add_scores(static_cast<double>(Crc32c(text) % 1000));
       }
@@ -62,6 +71,7 @@ class FakeWorkers final : public Workers {
   absl::StatusOr<v1::TrainRoundResult> Train(v1::TrainRoundRequest request, std::stop_token,
                                              const StepCall& step) override {
     if (absl::Status status = before_call(++calls); !status.ok()) return status;
+    before_train();
     v1::StepMetrics metrics;
     metrics.set_step(1);
     metrics.set_steps(1);

@@ -2,6 +2,7 @@
 // interrupted.
 #include "coordinator/job_runner.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -137,6 +138,86 @@ TEST_F(JobRunnerTest, EndsWithTheSamePairsWhereverItIsKilled) {
     EXPECT_EQ(job.weights_digest(), plain.weights_digest()) << "killed at call " << n;
     if (!killed) return;  // fewer than n calls are made: every call has had its turn
   }
+}
+
+TEST_F(JobRunnerTest, NoPairComesFromAFailedJudgement) {
+  FakeWorkers workers;
+  uint32_t bad = 0;
+  workers.fail_judgment = [&](const v1::Candidates& item) -> std::string {
+    return item.prompt_index() == bad ? "half an answer" : "";
+  };
+  auto store = Store::Open(StorePath("quarantine")).value();
+  v1::Job job = MakeJob();
+  bad = RoundPrompts(30, job.resolved_spec().seed(), 4, 1, 6)[2];
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  job = store->GetJob(job.name()).value();
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
+  const auto rounds = store->ListRounds(job.ordinal()).value();
+  ASSERT_EQ(rounds[1].quarantined_size(), 1);
+  EXPECT_EQ(rounds[1].quarantined(0).prompt_index(), bad);
+  EXPECT_EQ(rounds[1].quarantined(0).failure(), "half an answer");
+  int pairs = 0;
+  ASSERT_OK(store->VisitPairs(job.ordinal(), 1, [&](const v1::Pair& pair) {
+    ++pairs;
+    EXPECT_NE(pair.prompt_index(), bad);
+    return true;
+  }));
+  EXPECT_EQ(pairs, 5);
+}
+
+TEST_F(JobRunnerTest, AJobWhoseOracleFailedGoesOnWhenRetried) {
+  FakeWorkers workers;
+  std::atomic<bool> away = true;
+  workers.fail_judgment = [&](const v1::Candidates&) -> std::string { return away ? "away" : ""; };
+  auto store = Store::Open(StorePath("retried")).value();
+  v1::Job job = MakeJob();
+  job.mutable_resolved_spec()->mutable_evaluation()->set_holdout_prompts(0);
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+    const v1::Job failed = store->GetJob(job.name()).value();
+    EXPECT_EQ(failed.state(), v1::JOB_STATE_FAILED);
+    EXPECT_EQ(failed.failure_reason(), v1::FAILURE_REASON_ORACLE_FAILED);
+    EXPECT_NE(failed.message().find("attune retry"), std::string::npos) << failed.message();
+    away = false;
+    const int samples = workers.calls;
+    ASSERT_OK(book.RetryQuarantined(job.name()).status());
+    WaitUntilFinished(book, job);
+    EXPECT_GT(workers.calls, samples);
+    EXPECT_THAT(book.RetryQuarantined(job.name()),
+                StatusIs(absl::StatusCode::kFailedPrecondition, "is succeeded"));
+  });
+  EXPECT_EQ(store->GetJob(job.name())->state(), v1::JOB_STATE_SUCCEEDED);
+}
+
+TEST_F(JobRunnerTest, QuarantinedPromptsAreDrawnAgainWhenAsked) {
+  FakeWorkers workers;
+  v1::Job job = MakeJob();
+  const uint32_t bad = RoundPrompts(30, job.resolved_spec().seed(), 4, 1, 6)[0];
+  auto store = Store::Open(StorePath("again")).value();
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    bool asked = false;
+    workers.fail_judgment = [&](const v1::Candidates& item) -> std::string {
+      return item.prompt_index() == bad && !asked ? "away" : "";
+    };
+    workers.before_train = [&] {
+      if (asked) return;
+      asked = true;
+      EXPECT_OK(book.RetryQuarantined("jobs/test").status());
+    };
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  job = store->GetJob(job.name()).value();
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
+  EXPECT_EQ(job.retry_prompts_size(), 0);
+  const auto rounds = store->ListRounds(job.ordinal()).value();
+  ASSERT_EQ(rounds[2].prompt_indices_size(), 7);
+  EXPECT_EQ(rounds[2].prompt_indices(6), bad);
+  EXPECT_EQ(rounds[2].quarantined_size(), 0);
 }
 
 TEST_F(JobRunnerTest, FailsWithAReasonWhenWorkersGiveUp) {

@@ -129,6 +129,12 @@ TEST(OracleSpecTest, KindsAreFoundInParts) {
   EXPECT_TRUE(HasOracleKind(spec, v1::ORACLE_KIND_NUMERIC));
   EXPECT_FALSE(HasOracleKind(spec, v1::ORACLE_KIND_R3));
   EXPECT_TRUE(NeedsGold(spec));
+  EXPECT_FALSE(AsksOutside(spec));
+}
+
+TEST(OracleSpecTest, OnlyEndpointsAreOutside) {
+  EXPECT_TRUE(AsksOutside(Parse("kind: ORACLE_KIND_REMOTE endpoint: 'h:1'")));
+  EXPECT_FALSE(AsksOutside(Parse("kind: ORACLE_KIND_LLM_JUDGE path: 'm'")));
 }
 
 }  // namespace
