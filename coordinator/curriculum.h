@@ -18,8 +18,8 @@ namespace attune {
 // Whether prompts are drawn again by the spread of their scores.
 bool HasBand(const v1::CurriculumSpec& curriculum);
 
-// The prompts of round `round` (from 1) by spec.curriculum, then those of `retry` that are not among
-// them. `earlier` are the records of the rounds before, 0 included, in order. Without a curriculum
+// The prompts of round `round` (from 1) by spec.curriculum, then those of `retry` that are not
+// among them. `earlier` are the records of the rounds before, 0 included, in order. Without a curriculum
 // they are RoundPrompts'. With one, each domain has an order of its own, a seeded shuffle repeated,
 // of which rounds take consecutive parts; prompts outside the band are passed over. No prompt comes
 // twice; fewer than spec.prompts_per_round come where domains or the band have not as many.
@@ -32,7 +32,8 @@ std::vector<uint32_t> DrawPrompts(const v1::JobSpec& spec, const Dataset& datase
 // sum w g + max |g| * entropy(w) above a floor of half the uniform share. Uniform where fewer than
 // two rounds have been measured. Sums to 1. `scores` are by round, each by domain.
 std::map<std::string, double> WeightsByGain(
-    absl::Span<const std::map<std::string, double>> scores, const std::vector<std::string>& domains);
+    absl::Span<const std::map<std::string, double>> scores,
+    const std::vector<std::string>& domains);
 
 // How different the texts are: 1 - mean over pairs of the share of word pairs (bigrams) in common
 // (Jaccard); 0 for fewer than two. In [0, 1].

@@ -41,16 +41,16 @@ class JobBook {
   // Asks for the end of a job: a queued one is CANCELLED at once, a running one CANCELLING.
   [[nodiscard]] absl::StatusOr<v1::Job> Cancel(const std::string& name);
 
-  // Quarantined prompts of an unfinished job will be drawn again in its next round; a job that failed
-  // because of its oracle is queued again. FAILED_PRECONDITION: there is nothing to retry.
+  // Quarantined prompts of an unfinished job will be drawn again in its next round; a job that
+  // failed because of its oracle is queued again. FAILED_PRECONDITION: there is nothing to retry.
   [[nodiscard]] absl::StatusOr<v1::Job> RetryQuarantined(const std::string& name);
 
   // Waits for the unfinished job accepted first. Empty after Shutdown.
   std::optional<JobLease> WaitForWork();
   // Writes the job (as it is in `commit.job`), whatever else the commit holds, and one event with
   // `message` and, if there is a round in the commit, its record; all in one batch. A job that was
-  // asked to end meanwhile stays CANCELLING until `commit.job` is finished. Job.retry_prompts is the
-  // book's: what the job holds of it is not looked at, and prompts that a round has drawn leave it.
+  // asked to end meanwhile stays CANCELLING until `commit.job` is finished. Job.retry_prompts is
+  // the book's: what the job holds of it is not looked at, and prompts that a round has drawn leave it.
   absl::Status Write(Commit commit, const std::string& message);
   // Shown to watchers; not stored.
   void SetProgress(const v1::Job& job, const v1::Progress& progress);

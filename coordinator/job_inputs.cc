@@ -54,9 +54,9 @@ void CheckAnswersThere(const v1::JobSpec& spec, size_t without, Violations* viol
   if (without == 0) return;
   const auto check = [&](const std::string& field, const v1::OracleSpec& oracle) {
     if (!NeedsGold(oracle)) return;
-    violations->push_back({field, absl::StrCat("compares with the dataset's \"answer\" or \"gold\", "
-                                               "but ", without, " lines of ",
-                                               spec.dataset().path(), " have none")});
+    violations->push_back(
+        {field, absl::StrCat("compares with the dataset's \"answer\" or \"gold\", but ", without,
+                             " lines of ", spec.dataset().path(), " have none")});
   };
   check("oracle.kind", spec.oracle());
   for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {

@@ -28,7 +28,7 @@ std::vector<v1::Response> ResponsesAt(std::vector<v1::Response> responses,
   return chosen;
 }
 
-// One for each prompt of the round: those that were not asked about have neither scores nor failure.
+// One for each prompt of the round: those not asked about have neither scores nor failure.
 std::vector<v1::Judgment> ForAllPrompts(const v1::RoundRecord& record,
                                         const std::vector<size_t>& positions,
                                         std::vector<v1::Judgment> judgments) {

@@ -24,15 +24,15 @@ struct Patience {
   Backoff between = {.initial = absl::Seconds(2), .max = absl::Seconds(30)};
 };
 
-// Judgments in the order of the items. A failed one holds its failure and no score. Errors are those
-// of Workers::Judge; CANCELLED soon after `stop` is requested.
+// Judgments in the order of the items. A failed one holds its failure and no score. Errors are
+// those of Workers::Judge; CANCELLED soon after `stop` is requested.
 [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> JudgePatiently(
     Workers& workers, const v1::JudgeRequest& request, const Patience& patience,
     std::stop_token stop, const ProgressCall& progress);
 
 // The answers of a worker to `request`, made safe: each belongs to its item, and one that cannot be
-// used (a score missing or not finite, ...) is a failure that says so. INTERNAL when there are not as
-// many answers as items, or one is for another prompt.
+// used (a score missing or not finite, ...) is a failure that says so. INTERNAL when there are not
+// as many answers as items, or one is for another prompt.
 absl::Status CheckAnswers(const v1::JudgeRequest& request, v1::JudgeResponse* response);
 
 // Adds the scores of an auxiliary oracle, given for the same prompts; where it failed, the judgment
@@ -42,8 +42,8 @@ void AddAuxiliary(absl::Span<const v1::Judgment> auxiliary, std::vector<v1::Judg
 // The prompts whose judgement failed.
 std::vector<v1::Quarantined> QuarantineOf(absl::Span<const v1::Judgment> judgments);
 
-// OK, or FAILED_PRECONDITION when so many of the `prompts` that were asked about are quarantined that the job must
-// not go on.
+// OK, or FAILED_PRECONDITION when so many of the `prompts` that were asked about are quarantined that
+// the job must not go on.
 absl::Status CheckQuarantine(const v1::OracleSpec& oracle,
                              const google::protobuf::RepeatedPtrField<v1::Quarantined>& quarantined,
                              int prompts);

@@ -127,7 +127,7 @@ absl::Status CheckJudgment(const v1::JobSpec& spec, const v1::RoundRecord& recor
   return absl::OkStatus();
 }
 
-// Prompts that were not judged (curriculum.judged_share), or whose judgement failed, have no scores.
+// Prompts not judged (curriculum.judged_share), or whose judgement failed, have no scores.
 absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, ResponsesJudged result) {
   v1::RoundRecord& record = step.record;
   if (result.judgments.size() != static_cast<size_t>(record.prompt_indices_size())) {

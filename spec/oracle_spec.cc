@@ -137,7 +137,8 @@ class OracleChecks {
     std::vector<std::string> wanted = {"{prompt}", "{response_a}", "{response_b}"};
     if (rating) wanted = {"{prompt}", "{response}"};
     for (const std::string& place : wanted) {
-      if (llm.prompt_template().empty() || absl::StrContains(llm.prompt_template(), place)) continue;
+      const std::string& text = llm.prompt_template();
+      if (text.empty() || absl::StrContains(text, place)) continue;
       block_.Add("llm_judge.prompt_template", absl::StrCat("has no ", place));
     }
   }

@@ -25,8 +25,8 @@ void CheckOracle(const std::string& prefix, const v1::OracleSpec& oracle, Violat
 void CheckInnerOracle(const std::string& prefix, const v1::OracleSpec& oracle,
                       Violations* violations);
 
-// Calls `visit` with the path of every field that names a file or directory (those left out too) and
-// the field; in parts too.
+// Calls `visit` with the path of every field that names a file or directory (those left out too)
+// and the field; in parts too.
 void VisitOraclePaths(const std::string& prefix, v1::OracleSpec* oracle,
                       absl::FunctionRef<void(const std::string& field, std::string* path)> visit);
 

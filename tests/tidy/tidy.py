@@ -18,8 +18,8 @@ FILE_LINES_REPORTED = 400
 COLUMNS_MAX = 100
 FLAGS_MAX = 12
 
-SOURCE_FOLDERS = ("common", "rpc", "spec", "storage", "model", "comm", "oracle", "rollout", "worker",
-                  "coordinator", "client")
+SOURCE_FOLDERS = ("common", "rpc", "spec", "storage", "model", "comm", "oracle", "rollout",
+                  "worker", "coordinator", "client")
 SERVERS = {"coordinator": "attune-coordinator", "rollout": "attune-rollout",
            "oracle": "attune-oracle", "worker": "attune-trainer"}
 
@@ -43,7 +43,8 @@ LIBRARIES = {
     "RocksDB": (("rocksdb/",), ("storage/",)),
     "MPI": (("mpi.h",), ("comm/collective_mpi.",)),
     "gRPC": (("grpc/", "grpcpp/", "google/protobuf/"),
-             ("rpc/", "spec/", "storage/", "coordinator/", "oracle/", "rollout/", "worker/", "client/")),
+             ("rpc/", "spec/", "storage/", "coordinator/", "oracle/", "rollout/", "worker/",
+              "client/")),
     "prometheus-cpp": (("prometheus/",), ("common/metrics.",)),
 }
 # Outside common/ and tests: the doors to time, chance, files and the environment are common's.

@@ -22,7 +22,8 @@ TEST(JudgeFactoryTest, NamesEveryFieldThatIsWrong) {
 TEST(JudgeFactoryTest, RefusesAnUnknownKind) {
   v1::OracleSpec spec;
   spec.set_kind(static_cast<v1::OracleKind>(77));
-  EXPECT_THAT(JudgeFactory().Make(spec), StatusIs(absl::StatusCode::kInvalidArgument, "must be one of"));
+  EXPECT_THAT(JudgeFactory().Make(spec),
+              StatusIs(absl::StatusCode::kInvalidArgument, "must be one of"));
 }
 
 }  // namespace
