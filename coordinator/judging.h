@@ -42,8 +42,8 @@ void AddAuxiliary(absl::Span<const v1::Judgment> auxiliary, std::vector<v1::Judg
 // The prompts whose judgement failed.
 std::vector<v1::Quarantined> QuarantineOf(absl::Span<const v1::Judgment> judgments);
 
-// OK, or FAILED_PRECONDITION when so many of the `prompts` that were asked about are quarantined that
-// the job must not go on.
+// OK, or FAILED_PRECONDITION when so many of the `prompts` that were asked about are quarantined
+// that the job must not go on.
 absl::Status CheckQuarantine(const v1::OracleSpec& oracle,
                              const google::protobuf::RepeatedPtrField<v1::Quarantined>& quarantined,
                              int prompts);
