@@ -1,5 +1,9 @@
 #include "coordinator/calibration.h"
 
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
 #include "common/check.h"
 #include "coordinator/evaluation.h"
 
@@ -9,6 +13,13 @@ namespace {
 constexpr int kFailed = -2;
 
 int SignOf(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
+
+// There is no tokenizer here; what judges by length is told the length in words.
+uint32_t Words(const std::string& text) {
+  const std::vector<absl::string_view> words =
+      absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
+  return static_cast<uint32_t>(words.size());
+}
 
 // Whether the oracle prefers candidate a (1) or b (-1), or neither.
 int AnswerOf(const v1::Judgment& judgment, int a, int b) {
@@ -31,7 +42,7 @@ v1::JudgeRequest CalibrationRequest(const v1::OracleSpec& spec, const Dataset& l
     item.set_gold(prompt.gold());
     for (const v1::GivenResponse& response : prompt.given()) {
       item.add_responses(response.text());
-      item.add_response_tokens(WordCount(response.text()));
+      item.add_response_tokens(Words(response.text()));
     }
   }
   return request;

@@ -50,7 +50,7 @@ class JobBook {
   // Writes the job (as it is in `commit.job`), whatever else the commit holds, and one event with
   // `message` and, if there is a round in the commit, its record; all in one batch. A job that was
   // asked to end meanwhile stays CANCELLING until `commit.job` is finished. Job.retry_prompts is
-  // the book's: what the job holds of it is not looked at, and prompts that a round has drawn leave it.
+  // the book's: what the job holds of it is not looked at, and prompts that a round drew leave it.
   absl::Status Write(Commit commit, const std::string& message);
   // Shown to watchers; not stored.
   void SetProgress(const v1::Job& job, const v1::Progress& progress);
