@@ -17,8 +17,8 @@ inline constexpr size_t kCalibrationRowsMax = 1000;
 v1::JudgeRequest CalibrationRequest(const v1::OracleSpec& spec, const Dataset& labelled);
 
 // What the judgments of that request say. Every pair of responses of a row with different labels
-// counts; of a failed row, all pairs as failed: they are in neither rate. `start` is the calibration
-// when the job started; null: this is it, and agreement is 1.
+// counts; of a failed row, all pairs as failed: they are in neither rate. `start` is the
+// calibration when the job started; null: this is it, and agreement is 1.
 v1::Calibration Calibrate(const Dataset& labelled, absl::Span<const v1::Judgment> judgments,
                           const v1::Calibration* start);
 

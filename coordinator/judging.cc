@@ -39,9 +39,13 @@ absl::StatusOr<std::vector<v1::Judgment>> JudgePatiently(Workers& workers,
                                                          const ProgressCall& progress) {
   ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Judgment> judgments,
                           workers.Judge(request, stop, progress));
-  const int passes = AsksOutside(request.spec()) ? patience.passes : 1;
   std::vector<size_t> failed = Failed(judgments);
-  for (int pass = 1; pass < passes && !failed.empty(); ++pass) {
+  const auto passes = [&] {
+    if (!AsksOutside(request.spec())) return 1;
+    const double limit = request.spec().max_quarantined() * static_cast<double>(judgments.size());
+    return static_cast<double>(failed.size()) > limit ? patience.outage_passes : patience.passes;
+  };
+  for (int pass = 1; pass < passes() && !failed.empty(); ++pass) {
     const absl::Duration pause = patience.between.Delay(static_cast<uint32_t>(pass), pass);
     LogWarning(failed.size(), " of ", judgments.size(), " prompts could not be judged (",
                judgments[failed[0]].failure(), "); asking again in ",

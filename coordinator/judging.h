@@ -17,11 +17,12 @@
 
 namespace attune {
 
-// How often items that failed are asked again of an oracle that asks a service outside. Others fail
-// for good at once: they would answer the same.
+// How often items are asked about of an oracle that asks a service outside. Others are asked once:
+// they would answer the same again.
 struct Patience {
-  int passes = 5;
-  Backoff between = {.initial = absl::Seconds(2), .max = absl::Seconds(30)};
+  int passes = 3;          // while few enough fail for the job to go on without them
+  int outage_passes = 10;  // while more do
+  Backoff between = {.initial = absl::Seconds(1), .max = absl::Seconds(30)};
 };
 
 // Judgments in the order of the items. A failed one holds its failure and no score. Errors are

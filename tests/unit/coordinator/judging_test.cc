@@ -19,12 +19,15 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr Patience kHasty = {
-    .passes = 3, .between = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(1)}};
+    .passes = 3,
+    .outage_passes = 6,
+    .between = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(1)}};
 
 v1::JudgeRequest RequestOf(uint32_t prompts, v1::OracleKind kind = v1::ORACLE_KIND_REMOTE) {
   v1::JudgeRequest request;
   request.mutable_spec()->set_kind(kind);
   if (kind == v1::ORACLE_KIND_REMOTE) request.mutable_spec()->set_endpoint("h:1");
+  request.mutable_spec()->set_max_quarantined(0.5);
   for (uint32_t prompt = 0; prompt < prompts; ++prompt) {
     v1::Candidates& item = *request.add_items();
     item.set_prompt_index(prompt);
@@ -65,6 +68,17 @@ TEST(JudgingTest, AFailureThatStaysIsAFailureAndNoScore) {
   const auto quarantined = QuarantineOf(judgments);
   ASSERT_EQ(quarantined.size(), 1u);
   EXPECT_EQ(quarantined[0].prompt_index(), 2u);
+}
+
+TEST(JudgingTest, AnOutageIsWaitedOutLonger) {
+  FakeWorkers workers;
+  workers.fail_judgment = [&](const v1::Candidates& item) {
+    return item.prompt_index() > 0 && workers.calls < 5 ? "away" : "";
+  };
+  ASSERT_OK_AND_ASSIGN(const auto judgments,
+                       JudgePatiently(workers, RequestOf(3), kHasty, {}, kNoProgress));
+  EXPECT_THAT(workers.judged_items, ElementsAre(3, 2, 2, 2, 2));
+  EXPECT_THAT(QuarantineOf(judgments), IsEmpty());
 }
 
 TEST(JudgingTest, AnOracleThatWouldAnswerTheSameIsAskedOnce) {
