@@ -1,6 +1,7 @@
 #include "common/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,6 +87,13 @@ absl::StatusOr<uint64_t> FileSize(const std::string& path) {
   const uint64_t size = fs::file_size(path, error);
   if (error) return SystemError("read the size of", path, error.value());
   return size;
+}
+
+absl::StatusOr<std::string> FileStamp(const std::string& path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) != 0) return SystemError("look at", path, errno);
+  return absl::StrCat(info.st_dev, ".", info.st_ino, ".", info.st_size, ".", info.st_ctim.tv_sec,
+                      ".", info.st_ctim.tv_nsec);
 }
 
 absl::StatusOr<std::string> ReadFileRange(const std::string& path, uint64_t offset,

@@ -26,6 +26,9 @@ std::string AbsolutePath(const std::string& path, const std::string& base = "");
 
 [[nodiscard]] absl::StatusOr<std::string> ReadFile(const std::string& path);
 [[nodiscard]] absl::StatusOr<uint64_t> FileSize(const std::string& path);
+// A text that is another one after the file was replaced or written to: its device, inode, size and
+// time of change. Tells whether a large file is still the one that was read.
+[[nodiscard]] absl::StatusOr<std::string> FileStamp(const std::string& path);
 // At most `size` bytes from `offset`; fewer at the end of the file.
 [[nodiscard]] absl::StatusOr<std::string> ReadFileRange(const std::string& path, uint64_t offset,
                                                         uint64_t size);

@@ -57,6 +57,17 @@ TEST_F(FilesTest, RangesEndWithTheFile) {
   EXPECT_EQ(beyond, "");
 }
 
+TEST_F(FilesTest, StampTellsAReplacedFileFromTheOldOne) {
+  ASSERT_OK(WriteFile(Path("f"), "old"));
+  ASSERT_OK_AND_ASSIGN(const std::string old_stamp, FileStamp(Path("f")));
+  ASSERT_OK_AND_ASSIGN(const std::string same, FileStamp(Path("f")));
+  EXPECT_EQ(same, old_stamp);
+  ASSERT_OK(WriteFileAtomically(Path("f"), "new"));
+  ASSERT_OK_AND_ASSIGN(const std::string replaced, FileStamp(Path("f")));
+  EXPECT_NE(replaced, old_stamp);
+  EXPECT_THAT(FileStamp(Path("absent")), StatusIs(absl::StatusCode::kNotFound, "absent"));
+}
+
 TEST_F(FilesTest, ErrorsNameThePathAndTheReason) {
   EXPECT_THAT(ReadFile(Path("absent")),
               StatusIs(absl::StatusCode::kNotFound, Path("absent") + ": No such file"));
