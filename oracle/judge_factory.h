@@ -8,6 +8,7 @@
 #include "attune/v1/oracle_spec.pb.h"
 #include "oracle/judge.h"
 #include "oracle/lexicon.h"
+#include "oracle/model_cache.h"
 
 namespace attune {
 
@@ -23,7 +24,12 @@ class JudgeFactory {
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const Judge>> MakeChecked(
       const v1::OracleSpec& spec);
 
+  // sum, product and bradley_terry.
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<const Judge>> MakeComposite(
+      const v1::OracleSpec& spec);
+
   LexiconCache lexicons_;
+  ModelCache models_;
 };
 
 }  // namespace attune
