@@ -57,6 +57,24 @@ inline absl::Status WriteLanguageModel(const std::string& directory, uint64_t se
   return status;
 }
 
+inline ModelConfig ClassifierConfig(int64_t labels) {
+  ModelConfig config = TinyConfig(true);
+  config.num_labels = labels;
+  return config;
+}
+
+// The same of a sequence classifier of the shape ClassifierConfig.
+inline absl::Status WriteClassifier(const std::string& directory, int64_t labels, uint64_t seed) {
+  const ModelConfig config = ClassifierConfig(labels);
+  absl::Status status = WriteModel(directory, config, TinyWeights(config, seed));
+  nlohmann::json fields = nlohmann::json::parse(ConfigJson(config));
+  fields["architectures"] = {"LlamaForSequenceClassification"};
+  fields["num_labels"] = labels;
+  status.Update(WriteFile(JoinPath(directory, "config.json"), fields.dump()));
+  status.Update(WriteTokenizer(directory));
+  return status;
+}
+
 }  // namespace attune
 
 #endif  // ATTUNE_TESTS_UNIT_ORACLE_MODEL_DIRECTORY_H_
