@@ -90,6 +90,41 @@ absl::StatusOr<std::vector<float>> CompletionLogProbs(const Policy& policy,
   return logps;
 }
 
+absl::StatusOr<std::vector<double>> SummedLogProbs(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const std::vector<int32_t>> completions) {
+  std::vector<double> sums(completions.size(), 0.0);
+  for (const std::vector<int32_t>& completion : completions) {
+    ATTUNE_RETURN_IF_ERROR(CheckCompletion(policy, prompt_ids, completion));
+  }
+  const auto add = [&](size_t k, int32_t token, absl::Span<const float> logits) {
+    sums[k] += logits[token] - LogSumExp(logits.data(), logits.size());
+    return std::isfinite(sums[k]) ? absl::OkStatus() : NotFiniteError();
+  };
+  KvCache cache;
+  ATTUNE_RETURN_IF_ERROR(ForwardInChunks(
+      policy, CompletionRows(prompt_ids, /*completion_ids=*/{0}, &cache),
+      [&](size_t, absl::Span<const float> logits) {
+        for (size_t k = 0; k < completions.size(); ++k) {
+          ATTUNE_RETURN_IF_ERROR(add(k, completions[k].front(), logits));
+        }
+        return absl::OkStatus();
+      }));
+  for (size_t k = 0; k < completions.size(); ++k) {
+    KvCache continued = cache;
+    std::vector<PolicyRow> rows;
+    for (size_t i = 0; i + 1 < completions[k].size(); ++i) {
+      rows.push_back({&continued, static_cast<int64_t>(prompt_ids.size() + i), completions[k][i],
+                      /*wants_logits=*/true});
+    }
+    ATTUNE_RETURN_IF_ERROR(
+        ForwardInChunks(policy, rows, [&](size_t i, absl::Span<const float> logits) {
+          return add(k, completions[k][i + 1], logits);
+        }));
+  }
+  return sums;
+}
+
 absl::StatusOr<std::vector<float>> CompletionHiddenSum(const Policy& policy,
                                                        absl::Span<const int32_t> prompt_ids,
                                                        absl::Span<const int32_t> completion_ids) {

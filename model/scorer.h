@@ -24,6 +24,12 @@ absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_
     const Policy& policy, absl::Span<const int32_t> prompt_ids,
     absl::Span<const int32_t> completion_ids);
 
+// Of each completion, none of them empty, the sum of its CompletionLogProbs; the prompt is run
+// through the model once for all.
+[[nodiscard]] absl::StatusOr<std::vector<double>> SummedLogProbs(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const std::vector<int32_t>> completions);
+
 // The sum, over the completion's tokens, of the final hidden state (after the last norm: what the
 // head reads) at the position that predicts the token, [hidden_size]: from the last token of the
 // prompt to the last but one of the completion. S(y) of Razin et al. 2024. Summed in double in the

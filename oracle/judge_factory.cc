@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "oracle/composite_judges.h"
+#include "oracle/http_judge.h"
+#include "oracle/llm_judge.h"
 #include "oracle/model_judges.h"
 #include "oracle/table_judge.h"
 #include "oracle/text_judges.h"
@@ -49,6 +51,13 @@ absl::StatusOr<std::shared_ptr<const Judge>> JudgeFactory::MakeChecked(const v1:
       return MakeImplicitRewardJudge(spec, models_);
     case v1::ORACLE_KIND_R3:
       return MakeR3Judge(spec, models_);
+    case v1::ORACLE_KIND_HTTP:
+      return MakeHttpJudge(spec, endpoints_, http_);
+    case v1::ORACLE_KIND_REMOTE:
+      return remotes_.Make(spec);
+    case v1::ORACLE_KIND_LLM_JUDGE:
+      return spec.endpoint().empty() ? MakeLocalLlmJudge(spec, models_)
+                                     : MakeChatLlmJudge(spec, endpoints_, http_);
     default:
       return absl::InvalidArgumentError(absl::StrCat("oracle.kind ", EnumName(spec.kind()),
                                                      " is not served by this oracle process"));

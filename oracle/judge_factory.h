@@ -6,9 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "attune/v1/oracle_spec.pb.h"
+#include "common/metrics.h"
+#include "oracle/endpoint.h"
+#include "oracle/http_client.h"
 #include "oracle/judge.h"
 #include "oracle/lexicon.h"
 #include "oracle/model_cache.h"
+#include "oracle/remote_judge.h"
 
 namespace attune {
 
@@ -16,6 +20,8 @@ namespace attune {
 // Must outlive the judges it made. Thread-safe.
 class JudgeFactory {
  public:
+  explicit JudgeFactory(Metrics& metrics) : endpoints_(metrics), remotes_(endpoints_) {}
+
   // INVALID_ARGUMENT with one field violation per problem (spec/oracle_spec.h), or a sentence that
   // names the field, when there is no such judge; UNAVAILABLE when it may succeed later.
   [[nodiscard]] absl::StatusOr<std::shared_ptr<const Judge>> Make(const v1::OracleSpec& spec);
@@ -30,6 +36,9 @@ class JudgeFactory {
 
   LexiconCache lexicons_;
   ModelCache models_;
+  Endpoints endpoints_;
+  HttpClient http_;
+  RemoteOracles remotes_;
 };
 
 }  // namespace attune

@@ -16,7 +16,8 @@ namespace attune {
 class OracleServiceImpl final : public v1::OracleService::Service {
  public:
   // `threads` > 0: items of a call judged at once.
-  OracleServiceImpl(Metrics& metrics, int threads) : metrics_(metrics), threads_(threads) {}
+  OracleServiceImpl(Metrics& metrics, int threads)
+      : metrics_(metrics), threads_(threads), judges_(metrics) {}
 
   grpc::Status Describe(grpc::ServerContext* context, const v1::DescribeRequest* request,
                         v1::DescribeResponse* response) override;

@@ -94,4 +94,15 @@ absl::Status OverloadedError(absl::string_view message, absl::Duration retry_aft
   return status;
 }
 
+absl::Duration RetryAfter(const absl::Status& status) {
+  const auto payload = status.GetPayload(
+      absl::StrCat(kTypePrefix, google::rpc::RetryInfo::descriptor()->full_name()));
+  google::rpc::RetryInfo detail;
+  if (!payload.has_value() || !detail.ParseFromString(std::string(*payload))) {
+    return absl::ZeroDuration();
+  }
+  return absl::Seconds(detail.retry_delay().seconds()) +
+         absl::Nanoseconds(detail.retry_delay().nanos());
+}
+
 }  // namespace attune

@@ -34,6 +34,8 @@ absl::Status ResourceNotFoundError(absl::string_view type, absl::string_view nam
 
 // RESOURCE_EXHAUSTED with google.rpc.RetryInfo.
 absl::Status OverloadedError(absl::string_view message, absl::Duration retry_after);
+// How long such an error asks its caller to wait; zero for any other.
+absl::Duration RetryAfter(const absl::Status& status);
 
 }  // namespace attune
 

@@ -87,6 +87,8 @@ TEST(GrpcStatusTest, OverloadSaysWhenToComeBack) {
   ASSERT_TRUE(detail.ParseFromString(std::string(*payload)));
   EXPECT_EQ(detail.retry_delay().seconds(), 1);
   EXPECT_EQ(detail.retry_delay().nanos(), 250'000'000);
+  EXPECT_EQ(RetryAfter(seen), absl::Milliseconds(1250));
+  EXPECT_EQ(RetryAfter(absl::ResourceExhaustedError("without details")), absl::ZeroDuration());
 }
 
 }  // namespace
