@@ -1,8 +1,10 @@
 #include "oracle/judge_factory.h"
 
 #include <cmath>
+#include <memory>
 #include <utility>
 
+#include "common/metrics.h"
 #include "gtest/gtest.h"
 #include "rpc/grpc_status.h"
 #include "tests/testing/status_matchers.h"
