@@ -7,26 +7,30 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "common/check.h"
 #include "common/digest.h"
 #include "common/files.h"
 #include "common/rng.h"
 #include "common/status_macros.h"
-#include "nlohmann/json.hpp"
+#include "coordinator/dataset_rows.h"
 
 namespace attune {
 namespace {
 
-using Json = nlohmann::ordered_json;  // chat templates see the order of keys
-
 constexpr uint64_t kChunkBytes = 4 << 20;
-constexpr size_t kLineBytesMax = 1 << 20;
+constexpr size_t kRowBytesMax = 1 << 20;
 constexpr size_t kPromptsMax = 10'000'000;
-// Of the JSON of a line: objects look their keys up one by one, and are written by recursion.
-constexpr int kLineKeysMax = 4096;
-constexpr int kLineDepthMax = 64;
+// Of the JSON of a row: objects look their keys up one by one, and are written by recursion.
+constexpr int kRowKeysMax = 4096;
+constexpr int kRowDepthMax = 64;
+constexpr size_t kProblemsMax = 10;  // told one by one
+// What a row is called: of JSON lines, of a JSON list.
+constexpr absl::string_view kLine = "line";
+constexpr absl::string_view kRow = "row";
 
 // Keys of random draws: which of a job's draws it is.
 constexpr uint64_t kHoldoutDraw = 0x686f6c646f757431;  // "holdout1"
@@ -43,152 +47,178 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
-// Copies a text that may be left out (or null). What is wrong with it, or "".
-std::string CopyOptionalText(const Json& line, const char* key, std::string* text) {
-  const auto it = line.find(key);
-  if (it == line.end() || it->is_null()) return "";
-  if (!it->is_string()) return absl::StrCat("\"", key, "\" must be text, not ", it->type_name());
-  *text = it->get<std::string>();
-  return "";
-}
-
-// What is wrong with message `index`, or "".
-std::string CheckMessage(const Json& message, size_t index) {
-  const std::string name = absl::StrCat("\"messages\"[", index, "]");
-  if (!message.is_object()) return absl::StrCat(name, " must be {...}, not ", message.type_name());
-  for (const char* key : {"role", "content"}) {
-    const auto it = message.find(key);
-    if (it == message.end()) return absl::StrCat(name, " has no \"", key, "\"");
-    if (!it->is_string()) {
-      return absl::StrCat("\"", key, "\" of ", name, " must be text, not ", it->type_name());
-    }
-  }
-  return "";
-}
-
-std::string CopyMessages(const Json& messages, v1::Prompt* prompt) {
-  if (!messages.is_array()) {
-    return absl::StrCat("\"messages\" must be a list, not ", messages.type_name());
-  }
-  if (messages.empty()) return "\"messages\" is empty";
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (std::string problem = CheckMessage(messages[i], i); !problem.empty()) return problem;
-  }
-  if (messages.back()["role"] == "assistant") {
-    return "the last of \"messages\" is of the role assistant, but that is what the policy writes; "
-           "remove it, or give its content as \"gold\" instead";
-  }
-  prompt->set_text(messages.back()["content"].get<std::string>());
-  prompt->set_messages(messages.dump());
-  return prompt->text().empty() ? "the last of \"messages\" is empty" : "";
-}
-
-std::string CopyPrompt(const Json& line, v1::Prompt* prompt) {
-  const auto it = line.find("prompt");
-  if (it == line.end()) {
-    const auto messages = line.find("messages");
-    return messages == line.end() ? "\"prompt\" is missing" : CopyMessages(*messages, prompt);
-  }
-  if (!it->is_string()) return absl::StrCat("\"prompt\" must be text, not ", it->type_name());
-  prompt->set_text(it->get<std::string>());
-  return prompt->text().empty() ? "\"prompt\" is empty" : "";
-}
-
-// Of a line whose prompt is copied.
-std::string CopyCorrupted(const Json& line, v1::Prompt* prompt) {
-  std::string text;
-  std::string problem = CopyOptionalText(line, "corrupted", &text);
-  if (!problem.empty() || text.empty()) return problem;
-  if (prompt->messages().empty()) {
-    prompt->set_corrupted(std::move(text));
-  } else {
-    Json messages = line["messages"];
-    messages.back()["content"] = std::move(text);
-    prompt->set_corrupted(messages.dump());
-  }
-  return "";
-}
-
-// What is wrong with the line, or "".
-std::string ParseLine(absl::string_view text, v1::Prompt* prompt) {
-  if (text.size() > kLineBytesMax) return "the line is longer than 1 MiB";
-  if (!IsUtf8(text)) return "the line is not valid UTF-8";
+// What is wrong with the row, or "". `unit` is what a row is called.
+std::string ParseRow(absl::string_view unit, absl::string_view text, v1::Prompt* prompt) {
+  if (text.size() > kRowBytesMax) return absl::StrCat("the ", unit, " is longer than 1 MiB");
+  if (!IsUtf8(text)) return absl::StrCat("the ", unit, " is not valid UTF-8");
   int keys = 0;
   bool within_limits = true;
-  const auto count = [&](int depth, Json::parse_event_t event, Json&) {
-    if (event == Json::parse_event_t::key) ++keys;
-    within_limits = within_limits && keys <= kLineKeysMax && depth <= kLineDepthMax;
+  const auto count = [&](int depth, RowJson::parse_event_t event, RowJson&) {
+    if (event == RowJson::parse_event_t::key) ++keys;
+    within_limits = within_limits && keys <= kRowKeysMax && depth <= kRowDepthMax;
     return within_limits;
   };
-  const Json line = Json::parse(text.begin(), text.end(), count, /*allow_exceptions=*/false);
+  const RowJson row = RowJson::parse(text.begin(), text.end(), count, /*allow_exceptions=*/false);
   if (!within_limits) {
-    return absl::StrCat("the line has more than ", kLineKeysMax, " keys or is nested more than ",
-                        kLineDepthMax, " deep");
+    return absl::StrCat("the ", unit, " has more than ", kRowKeysMax,
+                        " keys or is nested more than ", kRowDepthMax, " deep");
   }
-  if (line.is_discarded()) return "the line is not valid JSON";
-  if (!line.is_object()) return absl::StrCat("the line must be {...}, not ", line.type_name());
-  std::string problem = CopyPrompt(line, prompt);
-  if (problem.empty()) problem = CopyCorrupted(line, prompt);
-  if (problem.empty()) problem = CopyOptionalText(line, "answer", prompt->mutable_gold());
-  if (problem.empty()) problem = CopyOptionalText(line, "gold", prompt->mutable_gold());
-  if (problem.empty()) problem = CopyOptionalText(line, "domain", prompt->mutable_domain());
-  return problem;
+  if (row.is_discarded()) return absl::StrCat("the ", unit, " is not valid JSON");
+  if (!row.is_object()) return absl::StrCat("the ", unit, " must be {...}, not ", row.type_name());
+  return ReadRow(row, prompt);
 }
 
-// Takes the file line by line and remembers the first problem.
+// Takes the file row by row and remembers the first problems.
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path) {}
+  Reader(const std::string& path, absl::string_view unit) : path_(path), unit_(unit) {}
 
-  void AddLine(absl::string_view text) {
-    ++lines_;
-    if (absl::StripAsciiWhitespace(text).empty()) return;
+  void AddRow(absl::string_view text) {
+    ++rows_;
+    if (absl::StripAsciiWhitespace(text).empty() && unit_ == kLine) return;
     v1::Prompt prompt;
-    const std::string problem = ParseLine(text, &prompt);
-    if (!problem.empty()) {
-      if (bad_lines_++ == 0) first_problem_ = absl::StrCat("line ", lines_, ": ", problem);
-      return;
-    }
-    if (prompts_.size() == kPromptsMax) {
-      too_many_ = true;
-      return;
-    }
-    prompt.set_index(static_cast<uint32_t>(prompts_.size()));
-    prompts_.push_back(std::move(prompt));
+    AddProblem(ParseRow(unit_, text, &prompt), &prompt);
   }
 
+  // Of the file as a whole, found at its end.
+  void Refuse(absl::string_view problem) { broken_ = std::string(problem); }
+
   absl::StatusOr<std::vector<v1::Prompt>> Finish() && {
-    if (bad_lines_ > 0) {
-      return absl::InvalidArgumentError(absl::StrCat(path_, " ", first_problem_, " (", bad_lines_,
-                                                     bad_lines_ == 1 ? " bad line" : " bad lines",
-                                                     " of ", lines_, ")"));
+    const auto refused = [&](const auto&... parts) {
+      return absl::InvalidArgumentError(absl::StrCat(path_, " ", parts...));
+    };
+    if (bad_rows_ > 0) {
+      const std::string more =
+          bad_rows_ > kProblemsMax ? absl::StrCat("; and ", bad_rows_ - kProblemsMax, " more") : "";
+      return refused(absl::StrJoin(problems_, "; "), more, " (", bad_rows_, " bad ", unit_,
+                     bad_rows_ == 1 ? "" : "s", " of ", rows_, ")");
     }
-    if (too_many_) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path_, " has more than ", kPromptsMax, " prompts, which is the limit"));
-    }
-    if (prompts_.empty()) return absl::InvalidArgumentError(absl::StrCat(path_, " has no prompts"));
+    if (!broken_.empty()) return refused(broken_);
+    if (too_many_) return refused("has more than ", kPromptsMax, " prompts, which is the limit");
+    if (prompts_.empty()) return refused("has no prompts");
     return std::move(prompts_);
   }
 
  private:
+  void AddProblem(const std::string& problem, v1::Prompt* prompt) {
+    if (!problem.empty()) {
+      if (bad_rows_++ < kProblemsMax) {
+        problems_.push_back(absl::StrCat(unit_, " ", rows_, ": ", problem));
+      }
+    } else if (prompts_.size() == kPromptsMax) {
+      too_many_ = true;
+    } else {
+      prompt->set_index(static_cast<uint32_t>(prompts_.size()));
+      prompts_.push_back(std::move(*prompt));
+    }
+  }
+
   const std::string& path_;
+  const absl::string_view unit_;
   std::vector<v1::Prompt> prompts_;
-  uint64_t lines_ = 0;
-  uint64_t bad_lines_ = 0;
-  std::string first_problem_;
+  uint64_t rows_ = 0;
+  uint64_t bad_rows_ = 0;
+  std::vector<std::string> problems_;
+  std::string broken_;
   bool too_many_ = false;
 };
 
-// Hands the complete lines of `buffer` to the reader; what is left is the beginning of a line. Of
-// one that is too long no more is kept than shows that it is.
-void TakeLines(std::string& buffer, Reader& reader) {
-  size_t begin = 0;
-  for (size_t end; (end = buffer.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    reader.AddLine(absl::string_view(buffer).substr(begin, end - begin));
+// Cuts JSON lines into rows. Of a line that is too long no more is kept than shows that it is.
+class LineSplitter {
+ public:
+  void Take(absl::string_view chunk, Reader& reader) {
+    buffer_ += std::string(chunk);
+    size_t begin = 0;
+    for (size_t end; (end = buffer_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      reader.AddRow(absl::string_view(buffer_).substr(begin, end - begin));
+    }
+    buffer_.erase(0, begin);
+    buffer_.resize(std::min(buffer_.size(), kRowBytesMax + 1));
   }
-  buffer.erase(0, begin);
-  buffer.resize(std::min(buffer.size(), kLineBytesMax + 1));
+
+  void Finish(Reader& reader) {
+    if (!buffer_.empty()) reader.AddRow(buffer_);
+  }
+
+ private:
+  std::string buffer_;
+};
+
+// Cuts one JSON list into its elements, likewise.
+class ListSplitter {
+ public:
+  void Take(absl::string_view chunk, Reader& reader) {
+    for (const char c : chunk) {
+      if (in_text_) {
+        Keep(c);
+        in_text_ = escaped_ || c != '"';
+        escaped_ = !escaped_ && c == '\\';
+      } else if (depth_ == 0) {
+        TakeOutside(c);
+      } else if (depth_ == 1 && (c == ',' || c == ']')) {
+        TakeEnd(c, reader);
+      } else {
+        if (c == '{' || c == '[') ++depth_;
+        if (c == '}' || c == ']') --depth_;
+        in_text_ = c == '"';
+        Keep(c);
+      }
+    }
+  }
+
+  void Finish(Reader& reader) {
+    if (!closed_) reader.Refuse("begins a JSON list that has no end");
+    if (rest_) reader.Refuse("goes on after the end of its JSON list");
+  }
+
+ private:
+  void TakeOutside(char c) {
+    if (absl::ascii_isspace(static_cast<unsigned char>(c))) return;
+    if (closed_) rest_ = true;
+    depth_ = closed_ ? 0 : 1;  // the first is '['
+  }
+
+  void TakeEnd(char c, Reader& reader) {
+    const bool is_empty_list =
+        c == ']' && elements_ == 0 && absl::StripAsciiWhitespace(element_).empty();
+    if (!is_empty_list) reader.AddRow(element_);
+    ++elements_;
+    element_.clear();
+    if (c == ']') depth_ = 0;
+    closed_ = c == ']';
+  }
+
+  void Keep(char c) {
+    if (element_.size() <= kRowBytesMax) element_.push_back(c);
+  }
+
+  std::string element_;
+  uint64_t elements_ = 0;
+  int depth_ = 0;  // of brackets that are open
+  bool in_text_ = false;
+  bool escaped_ = false;
+  bool closed_ = false;
+  bool rest_ = false;
+};
+
+// Reads what `splitter` makes of a file.
+template <typename Splitter>
+absl::StatusOr<Dataset> ReadRows(const std::string& path, absl::string_view unit) {
+  Reader reader(path, unit);
+  Splitter splitter;
+  Sha256 sha;
+  for (uint64_t offset = 0;;) {
+    ATTUNE_ASSIGN_OR_RETURN(const std::string chunk, ReadFileRange(path, offset, kChunkBytes));
+    if (chunk.empty()) break;
+    sha.Update(chunk);
+    splitter.Take(chunk, reader);
+    offset += chunk.size();
+  }
+  splitter.Finish(reader);
+  Dataset dataset;
+  ATTUNE_ASSIGN_OR_RETURN(dataset.prompts, std::move(reader).Finish());
+  dataset.digest = sha.HexDigest();
+  return dataset;
 }
 
 // The prompts that rounds may use, in index order.
@@ -222,22 +252,9 @@ std::vector<uint32_t> Shuffle(const std::vector<uint32_t>& prompts, uint64_t see
 
 absl::StatusOr<Dataset> LoadDataset(const std::string& path) {
   if (!FileExists(path)) return absl::NotFoundError(absl::StrCat("there is no file ", path));
-  Reader reader(path);
-  Sha256 sha;
-  std::string buffer;
-  for (uint64_t offset = 0;;) {
-    ATTUNE_ASSIGN_OR_RETURN(const std::string chunk, ReadFileRange(path, offset, kChunkBytes));
-    if (chunk.empty()) break;
-    sha.Update(chunk);
-    buffer += chunk;
-    TakeLines(buffer, reader);
-    offset += chunk.size();
-  }
-  if (!buffer.empty()) reader.AddLine(buffer);
-  Dataset dataset;
-  ATTUNE_ASSIGN_OR_RETURN(dataset.prompts, std::move(reader).Finish());
-  dataset.digest = sha.HexDigest();
-  return dataset;
+  ATTUNE_ASSIGN_OR_RETURN(const std::string head, ReadFileRange(path, 0, kChunkBytes));
+  const bool is_list = absl::StartsWith(absl::StripLeadingAsciiWhitespace(head), "[");
+  return is_list ? ReadRows<ListSplitter>(path, kRow) : ReadRows<LineSplitter>(path, kLine);
 }
 
 std::vector<uint32_t> HoldoutPrompts(uint32_t dataset_size, uint64_t seed, uint32_t holdout) {

@@ -12,18 +12,14 @@
 namespace attune {
 
 struct Dataset {
-  std::vector<v1::Prompt> prompts;  // in file order; index = line number - 1 without blank lines
+  std::vector<v1::Prompt> prompts;  // in file order; index = position among those of the file
   std::string digest;               // SHA-256 of the file
 };
 
-// INVALID_ARGUMENT names the first bad line by number ("prompts.jsonl line 3: ...") and says how
-// many there are; also for an empty dataset. NOT_FOUND when there is no such file. A line is
-// {"prompt": non-empty text} or {"messages": [{"role": text, "content": text, ...}, ...]}, the last
-// not empty and not of the role assistant, with optional texts "gold" (or "answer"), "corrupted"
-// and "domain" (null = left out). "corrupted" takes the place of the prompt or of the content of
-// the last message: Prompt.corrupted is then a text like Prompt.text or a list like
-// Prompt.messages. Other keys are ignored, also "messages" beside a prompt; those of a message are
-// kept for the chat template. Blank lines are skipped.
+// JSON lines, of which blank ones are skipped, or one JSON list; a row is read by ReadRow.
+// INVALID_ARGUMENT names the first ten bad rows by number ("prompts.jsonl line 3: ...", of a list
+// "prompts.json row 3: ...") and says how many there are; also for an empty dataset. NOT_FOUND when
+// there is no such file.
 [[nodiscard]] absl::StatusOr<Dataset> LoadDataset(const std::string& path);
 
 // Held-out prompts: a seeded draw of `holdout` prompts; the same for all rounds. In index order.

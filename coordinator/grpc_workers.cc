@@ -126,7 +126,8 @@ absl::StatusOr<std::vector<v1::Response>> GrpcWorkers::Sample(const v1::SampleRe
                                                               std::stop_token stop,
                                                               const ProgressCall& progress) {
   const size_t prompts = static_cast<size_t>(request.prompts_size());
-  const uint64_t total = prompts * request.sampling().num_generations();
+  uint64_t total = prompts * request.sampling().num_generations();
+  for (const v1::Prompt& prompt : request.prompts()) total += prompt.given_size();
   const size_t tasks = TaskCount(prompts, kPromptsPerSampleTask);
   std::vector<std::vector<v1::Response>> parts(tasks);  // each written by the call that did it
   std::atomic<uint64_t> done = 0;
@@ -147,8 +148,9 @@ absl::StatusOr<std::vector<v1::Response>> GrpcWorkers::Sample(const v1::SampleRe
     }
     ATTUNE_RETURN_IF_ERROR(status);
     parts[task].assign(response.responses().begin(), response.responses().end());
-    const uint64_t samples = (slice.end - slice.begin) * request.sampling().num_generations();
-    progress(done += samples, total);
+    uint64_t scored = (slice.end - slice.begin) * request.sampling().num_generations();
+    for (const v1::Prompt& prompt : part.prompts()) scored += prompt.given_size();
+    progress(done += scored, total);
     return absl::OkStatus();
   };
   ATTUNE_RETURN_IF_ERROR(

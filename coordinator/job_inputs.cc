@@ -85,6 +85,43 @@ void CheckDomains(const v1::CurriculumSpec& curriculum, const Dataset& dataset,
                          absl::StrCat("has no weight for the domain '", *unweighted.begin(), "'")});
 }
 
+// Whether every prompt has responses enough, where the dataset has to give them.
+void CheckGiven(const v1::JobSpec& spec, const std::vector<v1::Prompt>& prompts,
+                Violations* violations) {
+  const auto add = [&](const std::string& text) {
+    violations->push_back({"dataset.path", absl::StrCat("is ", spec.dataset().path(), text)});
+  };
+  if (spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP) {
+    const auto other = std::find_if(
+        prompts.begin(), prompts.end(), [&](const v1::Prompt& prompt) {
+          return prompt.given_size() != prompts.front().given_size();
+        });
+    if (other != prompts.end()) {
+      add(absl::StrCat(", whose prompt ", other->index(), " has ", other->given_size(),
+                       " responses of its own, and the first one ", prompts.front().given_size(),
+                       "; groups are of one size"));
+    }
+  }
+  if (spec.sampling().num_generations() > 0) return;
+  const bool unpaired = spec.pairing().strategy() == v1::PAIRING_STRATEGY_UNPAIRED;
+  size_t without = 0;
+  size_t single = 0;
+  for (const v1::Prompt& prompt : prompts) {
+    const bool gold = spec.pairing().include_gold() && !prompt.gold().empty();
+    if (prompt.given().empty()) ++without;
+    if (prompt.given_size() == 1 && !gold) ++single;
+  }
+  if (without > 0) {
+    add(absl::StrCat(", of which ", without, " of ", prompts.size(),
+                     " rows have no responses; sampling.num_generations is 0, so that the dataset "
+                     "must give them, as \"chosen\" and \"rejected\" for example"));
+  } else if (single > 0 && !unpaired) {
+    add(absl::StrCat(", of which ", single, " of ", prompts.size(), " rows have a single response; "
+                     "use pairing.strategy: unpaired and objective.loss_type kto, bco or "
+                     "apo_zero_unpaired"));
+  }
+}
+
 void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
   const auto add = [&](const std::string& field, const std::string& text) {
     violations->push_back({field, text});
@@ -110,6 +147,7 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
                      " has no chat template; give \"prompt\", or add a "
                      "chat_template.jinja to the model"));
   }
+  CheckGiven(spec, dataset->prompts, violations);
   const auto lacks = [&](const std::string& (v1::Prompt::*column)() const) {
     return std::count_if(dataset->prompts.begin(), dataset->prompts.end(),
                          [&](const v1::Prompt& prompt) { return (prompt.*column)().empty(); });

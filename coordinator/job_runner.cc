@@ -24,13 +24,28 @@
 namespace attune {
 namespace {
 
-std::string PhaseMessage(const v1::RoundRecord& record) {
+constexpr char kCutMessage[] =
+    " responses of the dataset are longer than the model's context and were cut off there";
+
+// Of responses that the dataset gives, those that are longer than the model's context.
+size_t CutResponses(const std::vector<v1::Response>& responses) {
+  return static_cast<size_t>(
+      std::count_if(responses.begin(), responses.end(), [](const v1::Response& response) {
+        return response.provenance() == v1::PROVENANCE_GIVEN &&
+               response.finish_reason() == v1::FINISH_REASON_LENGTH;
+      }));
+}
+
+std::string PhaseMessage(const RoundStep& step) {
+  const v1::RoundRecord& record = step.record;
   switch (record.phase()) {
     case v1::ROUND_PHASE_PROMPTS:
       return absl::StrCat(record.prompt_indices_size(), " prompts chosen");
-    case v1::ROUND_PHASE_SAMPLED:
+    case v1::ROUND_PHASE_SAMPLED: {
+      const size_t cut = CutResponses(step.responses);
       return absl::StrCat(record.responses(), " responses sampled, ", record.response_tokens(),
-                          " tokens");
+                          " tokens", cut == 0 ? "" : absl::StrCat("; ", cut, kCutMessage));
+    }
     case v1::ROUND_PHASE_JUDGED:
       return absl::StrCat(
           absl::StrFormat("%d responses judged, mean score %.3f", record.responses(),
@@ -168,7 +183,11 @@ absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
       std::vector<v1::Response> responses,
       workers_->Sample(request, PoliciesFor(context, record.policy()), context.stop,
                        ProgressOf(context, "responses", false)));
-  return ResponsesSampled{std::move(responses)};
+  ResponsesSampled sampled{std::move(responses), {}};
+  for (const v1::Prompt& prompt : request.prompts()) {
+    sampled.given.push_back(static_cast<uint32_t>(prompt.given_size()));
+  }
+  return sampled;
 }
 
 absl::StatusOr<PhaseResult> JobRunner::Pair(const Context& context) {
@@ -239,7 +258,7 @@ absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
   const Policies policies = PoliciesFor(context, PolicyAfter(record));
   ATTUNE_RETURN_IF_ERROR(
       workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
-  if (context.holdout.empty()) return PolicyPublished{};
+  if (context.holdout.empty() || !EvaluatesSamples(spec)) return PolicyPublished{};
   const v1::SampleRequest request = HoldoutSampleRequest(
       spec, context.dataset, context.holdout, record.round(), PolicyAfter(record));
   ATTUNE_ASSIGN_OR_RETURN(
@@ -267,7 +286,8 @@ absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds)
     *record.mutable_end_time() = ToTimestamp(WallTime());
     if (record.round() == 0) *context.job.mutable_initial_evaluation() = record.evaluation();
   }
-  const std::string message = PhaseMessage(record);
+  const std::string message = PhaseMessage(step);
+  const size_t cut = CutResponses(step.responses);
   attune::Commit commit{.job = &context.job, .round = &record};
   commit.responses = std::move(step.responses);
   commit.judgments = std::move(step.judgments);
@@ -276,6 +296,7 @@ absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds)
   commit.drop_samples = step.drop_samples;
   ATTUNE_RETURN_IF_ERROR(book_->Write(std::move(commit), message));
   LogInfo(record.name(), ": ", message, absl::StrFormat(" (%.1f s)", seconds));
+  if (cut > 0) LogWarning(record.name(), ": ", cut, kCutMessage);
   CountPhase(context, record, seconds);
   context.record = std::move(record);
   if (context.record.phase() == v1::ROUND_PHASE_PUBLISHED) RemoveOldCheckpoints(context);

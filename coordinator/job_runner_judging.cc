@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "common/status_macros.h"
 #include "coordinator/curriculum.h"
+#include "coordinator/dataset_oracle.h"
 #include "coordinator/job_failure.h"
 #include "coordinator/job_runner.h"
 #include "coordinator/judging.h"
@@ -56,6 +57,7 @@ absl::StatusOr<PhaseResult> JobRunner::ChoosePrompts(const Context& context) {
 absl::StatusOr<std::vector<v1::Judgment>> JobRunner::AskOracle(
     const Context& context, const v1::OracleSpec& oracle,
     const std::vector<v1::Response>& responses) {
+  if (oracle.kind() == v1::ORACLE_KIND_DATASET) return JudgeByDataset(context.dataset, responses);
   auto judgments = JudgePatiently(*workers_, MakeJudgeRequest(oracle, context.dataset, responses),
                                   {}, context.stop, ProgressOf(context, "judgments", false));
   if (!absl::IsInvalidArgument(judgments.status())) return judgments;

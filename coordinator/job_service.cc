@@ -91,6 +91,7 @@ void JobServiceImpl::AskWorkers(const v1::JobSpec& spec, std::vector<FieldViolat
   }
   const auto check_oracle = [&](const std::string& field, const v1::OracleSpec& spec) {
     if (!oracle || HasViolation(*violations, field)) return;
+    if (spec.kind() == v1::ORACLE_KIND_DATASET) return;  // no oracle process is asked
     const absl::Status status = workers_->DescribeOracle(spec, {}).status();
     if (absl::IsInvalidArgument(status)) {
       violations->push_back({field, std::string(status.message())});

@@ -35,12 +35,16 @@ void CheckTop(const v1::JobSpec& spec, Violations* violations) {
   }
   CheckEnum("algorithm", spec.algorithm(), &block);
   block.Range("rounds", spec.rounds(), {1, 1000});
-  block.Range("prompts_per_round", spec.prompts_per_round(), {1, 1e6});
+  block.Range("prompts_per_round", spec.prompts_per_round(), {1, 1e7});
 }
 
 void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   Block block("sampling.", violations);
-  block.Range("num_generations", sampling.num_generations(), {2, 64});
+  if (sampling.num_generations() != 0) {  // 0: responses of the dataset alone
+    block.Range("num_generations", sampling.num_generations(), {2, 64});
+  } else if (sampling.opponent() != v1::OPPONENT_NONE) {
+    block.Add("opponent", "must be none with sampling.num_generations 0, which samples nothing");
+  }
   if (sampling.temperature() != 0) {  // 0 is greedy; what is nearly 0 would overflow
     block.Range("temperature", sampling.temperature(), {1e-4, 10});
   }
@@ -49,6 +53,22 @@ void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   block.Range("max_new_tokens", sampling.max_new_tokens(), {1, 32768});
   CheckEnum("opponent", sampling.opponent(), &block);
   block.Range("mixture_coef", sampling.mixture_coef(), {0, 1});
+}
+
+// Labels are those of the dataset's own responses.
+void CheckDatasetOracle(const std::string& field, const v1::JobSpec& spec,
+                        const v1::OracleSpec& oracle, Violations* violations) {
+  if (oracle.kind() != v1::ORACLE_KIND_DATASET) return;
+  Block block("", violations);
+  constexpr char kWhy[] = "; oracle kind dataset knows the responses that the dataset gives alone";
+  if (spec.sampling().num_generations() > 0) {
+    block.Add(field, absl::StrCat("is dataset, but sampling.num_generations is ",
+                                  spec.sampling().num_generations(), "; must be 0", kWhy));
+  }
+  if (spec.pairing().include_gold()) {
+    block.Add(field, absl::StrCat("is dataset, but pairing.include_gold is true; must be false",
+                                  kWhy));
+  }
 }
 
 void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
@@ -61,6 +81,7 @@ void CheckAuxiliaryOracles(const v1::JobSpec& spec, Violations* violations) {
     const v1::AuxiliaryOracleSpec& auxiliary = spec.auxiliary_oracles(k);
     const std::string name = absl::StrCat("auxiliary_oracles[", k, "].");
     CheckInnerOracle(absl::StrCat(name, "oracle."), auxiliary.oracle(), violations);
+    CheckDatasetOracle(absl::StrCat(name, "oracle.kind"), spec, auxiliary.oracle(), violations);
     block.Range(absl::StrCat(name, "weight"), auxiliary.weight(), {0, 1e6});
   }
 }
@@ -145,6 +166,7 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   CheckTop(spec, &resolved.violations);
   CheckSampling(spec.sampling(), &resolved.violations);
   CheckOracle("oracle.", spec.oracle(), &resolved.violations);
+  CheckDatasetOracle("oracle.kind", spec, spec.oracle(), &resolved.violations);
   CheckAuxiliaryOracles(spec, &resolved.violations);
   CheckCurriculum(spec, &resolved.violations);
   CheckPairing(spec, &resolved.violations);

@@ -248,6 +248,13 @@ void CheckPairingFits(const v1::JobSpec& spec, const LossNeeds& needs, Block* bl
                group ? "is group; objective.loss_type has no loss of groups"
                      : absl::StrCat("must be group for ", Needing(objective, &LossNeeds::groups)));
   }
+  const size_t unpaired = LossesWith(objective, &LossNeeds::unpaired).size();
+  if (spec.pairing().strategy() == v1::PAIRING_STRATEGY_UNPAIRED &&
+      unpaired != static_cast<size_t>(objective.loss_type_size())) {
+    block->Add("pairing.strategy",
+               "is unpaired, but objective.loss_type has a loss that compares pairs; use kto, bco, "
+               "apo_zero_unpaired or ddo");
+  }
   if (HasAny(objective, {v1::LOSS_TYPE_SPIN}) &&
       spec.pairing().strategy() != v1::PAIRING_STRATEGY_TEACHER_WINS) {
     block->Add("pairing.strategy", "must be teacher_wins for spin, whose chosen response is gold");

@@ -10,6 +10,7 @@
 #include "coordinator/pairing_candidates.h"
 #include "coordinator/pairing_filters.h"
 #include "coordinator/pairing_rules.h"
+#include "coordinator/pairing_unpaired.h"
 
 namespace attune {
 namespace {
@@ -19,15 +20,19 @@ constexpr uint64_t kPairingDraw = 0x70616972696e6731;  // "pairing1": which of a
 // Whether a prompt has no gold response where a list or a loss wants it.
 bool LacksGold(const v1::JobSpec& spec, const Candidates& candidates) {
   const size_t gold = spec.pairing().include_gold() ? 1 : 0;
+  const size_t given = static_cast<size_t>(candidates.prompt->given_size());
   const bool wanted = spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP ||
                       NeedsOf(spec.objective()).gold;
-  return wanted && candidates.size() != spec.sampling().num_generations() + gold;
+  return wanted && candidates.size() != spec.sampling().num_generations() + given + gold;
 }
 
 // Before the round as a whole is looked at.
 std::vector<Selected> SelectPairs(const PairingInput& input, const std::vector<Candidates>& groups,
                                   v1::PairCounts* counts) {
   const v1::PairingSpec& spec = input.spec->pairing();
+  if (spec.strategy() == v1::PAIRING_STRATEGY_UNPAIRED) {
+    return SelectUnpaired(input, groups, counts);
+  }
   std::vector<Selected> selected;
   for (const Candidates& candidates : groups) {
     if (LacksGold(*input.spec, candidates)) {
@@ -47,13 +52,19 @@ std::vector<Selected> SelectPairs(const PairingInput& input, const std::vector<C
 double Target(const v1::PairingSpec& spec, const Selected& pair) {
   const Candidates& candidates = *pair.candidates;
   const auto& [chosen, rejected, others] = pair.proposal;
-  if (spec.strategy() == v1::PAIRING_STRATEGY_TEACHER_WINS) return 1;
+  if (spec.strategy() == v1::PAIRING_STRATEGY_TEACHER_WINS ||
+      spec.strategy() == v1::PAIRING_STRATEGY_UNPAIRED) {
+    return 1;
+  }
   if (IsSoftTie(spec, candidates, pair.proposal)) return 0.5;
   switch (spec.target()) {
     case v1::PAIR_TARGET_WIN_RATE:
       return Sigmoid(candidates.win_rates[chosen] - candidates.win_rates[rejected]);
     case v1::PAIR_TARGET_SCORE:
       return Sigmoid(candidates.Gap(chosen, rejected));
+    case v1::PAIR_TARGET_PREFERENCE:
+      if (candidates.by_preference) return candidates.Preference(chosen, rejected);
+      return candidates.Ties(chosen, rejected) ? 0.5 : 1;
     default:
       return 1;
   }
@@ -76,6 +87,7 @@ v1::RankedResponse Ranked(const Candidates& candidates, size_t position) {
 
 v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t index) {
   const Candidates& candidates = *selected.candidates;
+  const Candidates& of_rejected = selected.RejectedCandidates();
   const auto& [chosen, rejected, others] = selected.proposal;
   v1::Pair pair;
   pair.set_name(absl::StrCat(input.job, "/rounds/", input.round, "/pairs/", index));
@@ -84,11 +96,11 @@ v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t 
   pair.set_prompt_index(candidates.prompt->index());
   pair.set_prompt(candidates.prompt->text());
   *pair.mutable_chosen() = StoredResponse(candidates, chosen);
-  *pair.mutable_rejected() = StoredResponse(candidates, rejected);
+  *pair.mutable_rejected() = StoredResponse(of_rejected, rejected);
   pair.set_chosen_score(candidates.scores[chosen]);
-  pair.set_rejected_score(candidates.scores[rejected]);
+  pair.set_rejected_score(of_rejected.scores[rejected]);
   pair.set_chosen_win_rate(candidates.win_rates[chosen]);
-  pair.set_rejected_win_rate(candidates.win_rates[rejected]);
+  pair.set_rejected_win_rate(of_rejected.win_rates[rejected]);
   pair.set_target(Target(input.spec->pairing(), selected));
   pair.set_oracle(candidates.judgment->oracle());
   pair.set_oracle_digest(candidates.judgment->oracle_digest());
@@ -97,7 +109,10 @@ v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t 
     *pair.add_others() = Ranked(candidates, candidates.size() - 1);
   }
   pair.set_chosen_margin(candidates.margins[chosen]);
-  pair.set_rejected_margin(candidates.margins[rejected]);
+  pair.set_rejected_margin(of_rejected.margins[rejected]);
+  if (!candidates.preferences.empty() && selected.of_rejected == nullptr) {
+    pair.set_preference(candidates.preferences[chosen * candidates.size() + rejected]);
+  }
   return pair;
 }
 
@@ -145,6 +160,15 @@ void AddOthers(Sha256& sha, const v1::Pair& pair) {
   }
 }
 
+// Nothing for a pair of one prompt, likewise.
+void AddRejectedPrompt(Sha256& sha, const v1::Pair& pair) {
+  if (pair.rejected().prompt_index() == pair.prompt_index()) return;
+  std::string head = "rejected";
+  AppendInteger(head, pair.rejected().prompt_index());
+  sha.UpdateField(head);
+  AddTokens(sha, pair.rejected().prompt_token_ids());
+}
+
 // What a pair teaches and why; the same under another job name, and whatever the version of
 // protobuf writes. No two lists of pairs give the same bytes: heads have 32 of them, the fields
 // that may follow begin with a word and have other lengths.
@@ -161,6 +185,7 @@ void AddPair(Sha256& sha, const v1::Pair& pair) {
   AddTokens(sha, pair.rejected().token_ids());
   AddMargins(sha, pair);
   AddOthers(sha, pair);
+  AddRejectedPrompt(sha, pair);
 }
 
 }  // namespace

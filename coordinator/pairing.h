@@ -32,15 +32,20 @@ struct PairingOutput {
 // A strategy proposes pairs of the candidates of a prompt (pairing_rules.h), or with group one list
 // of all; filters drop some (pairing_filters.h), those of a prompt first and CHES over the round
 // last. Every proposal is counted once: as kept or by the first reason to drop it. A list whose
-// size is not num_generations (and 1 with include_gold) counts as empty.
+// size is not num_generations and those given (and 1 with include_gold) counts as empty. Unpaired
+// takes candidates of the whole round (pairing_unpaired.h). A prompt whose judgment failed has no
+// pairs.
 //
 // First of all, the scores of a prompt get the opposite sign where a draw by (seed, round, prompt)
 // is below oracle.flip_rate. Defects make a candidate worse than every other without, by an
 // infinite gap, in margins, win rates and targets alike; the scores that a pair records, and
 // min_chosen_score, are not touched by them.
 //
+// flip_rate also exchanges the sides of an oracle's probabilities. Which of two candidates is chosen
+// goes by scores; with target preference by the probabilities, if there are any, and so do margins.
+//
 // Win rate of a candidate: as PairingSpec.win_rate. Pair.target: as PairingSpec.target, 1/2 for a
-// tie that tie_policy soft keeps, always 1 for teacher_wins. Margins: sums of weight * score over
+// tie that tie_policy soft keeps, always 1 for teacher_wins and unpaired. Margins: sums of weight * score over
 // the auxiliary oracles. Pairs carry no Response.hidden_sum.
 PairingOutput BuildPairs(const PairingInput& input);
 

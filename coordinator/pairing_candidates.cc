@@ -14,13 +14,27 @@ namespace {
 
 constexpr uint64_t kFlipDraw = 0x666c697073636f31;  // "flipsco1": which of a job's draws it is
 
-std::vector<double> Scores(const PairingInput& input, const v1::Judgment& judgment) {
+// Whether flip_rate has the prompt judged the wrong way round.
+bool IsFlipped(const PairingInput& input, const v1::Judgment& judgment) {
   const CounterRng rng({input.seed, kFlipDraw, input.round, judgment.prompt_index()});
+  return rng.Uniform(0) < input.spec->oracle().flip_rate();
+}
+
+std::vector<double> Scores(const v1::Judgment& judgment, bool flipped) {
   std::vector<double> scores(judgment.scores().begin(), judgment.scores().end());
-  if (rng.Uniform(0) < input.spec->oracle().flip_rate()) {
+  if (flipped) {
     for (double& score : scores) score = 0 - score;  // of 0 this is 0, and not -0
   }
   return scores;
+}
+
+std::vector<double> Preferences(const v1::Judgment& judgment, bool flipped) {
+  const auto& given = judgment.preferences();
+  const int n = judgment.scores_size();
+  ATTUNE_CHECK(given.empty() || given.size() == n * n);
+  std::vector<double> preferences(given.begin(), given.end());
+  for (int i = 0; flipped && i < given.size(); ++i) preferences[i] = given[i % n * n + i / n];
+  return preferences;
 }
 
 std::vector<bool> Defective(absl::Span<const v1::Response> responses, const v1::DefectSpec& spec) {
@@ -42,23 +56,27 @@ std::vector<double> Margins(const v1::JobSpec& spec, const v1::Judgment& judgmen
   return margins;
 }
 
-// Mean over the others of 1, 1/2 or 0.
+// Mean over the others of the oracle's probability, or of 1, 1/2 or 0.
 double ShareOfOthers(const Candidates& candidates, size_t position) {
   double wins = 0;
   for (size_t other = 0; other < candidates.size(); ++other) {
     if (other == position) continue;
     const double gap = candidates.Gap(position, other);
-    if (gap > 0) wins += 1;
-    if (gap == 0) wins += 0.5;
+    if (!candidates.preferences.empty()) {
+      wins += candidates.Preference(position, other);
+    } else if (gap >= 0) {
+      wins += gap > 0 ? 1 : 0.5;
+    }
   }
   return candidates.size() < 2 ? 0 : wins / static_cast<double>(candidates.size() - 1);
 }
 
-// Itself included.
+// Mean over all, itself included.
 double MeanBradleyTerry(const Candidates& candidates, size_t position) {
   double sum = 0;
   for (size_t other = 0; other < candidates.size(); ++other) {
-    sum += Sigmoid(candidates.Gap(position, other));
+    sum += candidates.preferences.empty() ? Sigmoid(candidates.Gap(position, other))
+                                          : candidates.Preference(position, other);
   }
   return sum / static_cast<double>(candidates.size());
 }
@@ -96,7 +114,11 @@ Candidates MakeCandidates(const PairingInput& input, size_t prompt,
   Candidates candidates{&input.prompts[prompt], &input.judgments[prompt], responses};
   ATTUNE_CHECK(candidates.judgment->prompt_index() == candidates.prompt->index());
   ATTUNE_CHECK(static_cast<size_t>(candidates.judgment->scores_size()) == responses.size());
-  candidates.scores = Scores(input, *candidates.judgment);
+  const bool flipped = IsFlipped(input, *candidates.judgment);
+  candidates.scores = Scores(*candidates.judgment, flipped);
+  candidates.preferences = Preferences(*candidates.judgment, flipped);
+  candidates.by_preference =
+      spec.target() == v1::PAIR_TARGET_PREFERENCE && !candidates.preferences.empty();
   candidates.defective = Defective(responses, spec.defects());
   candidates.margins = Margins(*input.spec, *candidates.judgment);
   candidates.win_rates = WinRates(candidates, spec.win_rate());
@@ -107,9 +129,20 @@ Candidates MakeCandidates(const PairingInput& input, size_t prompt,
 }  // namespace
 
 double Candidates::Gap(size_t a, size_t b) const {
-  if (defective[a] == defective[b]) return scores[a] - scores[b];
+  if (defective[a] == defective[b]) {
+    return by_preference ? Preference(a, b) - Preference(b, a) : scores[a] - scores[b];
+  }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return defective[b] ? kInfinity : -kInfinity;
+}
+
+bool Candidates::Ties(size_t a, size_t b) const {
+  return preferences.empty() ? Gap(a, b) == 0 : Preference(a, b) == 0.5;
+}
+
+double Candidates::Preference(size_t a, size_t b) const {
+  if (defective[a] != defective[b]) return defective[b] ? 1 : 0;
+  return preferences[a * size() + b];
 }
 
 double Sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
@@ -124,7 +157,10 @@ std::vector<Candidates> GroupByPrompt(const PairingInput& input) {
            input.responses[end].prompt_index() == input.prompts[i].index()) {
       ++end;
     }
-    groups.push_back(MakeCandidates(input, i, input.responses.subspan(begin, end - begin)));
+    const bool failed = begin < end && input.judgments[i].scores().empty();
+    if (!failed) {
+      groups.push_back(MakeCandidates(input, i, input.responses.subspan(begin, end - begin)));
+    }
     begin = end;
   }
   ATTUNE_CHECK(begin == input.responses.size());

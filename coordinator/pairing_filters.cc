@@ -25,15 +25,14 @@ void Add(Count count, size_t proposals, v1::PairCounts* counts) {
 
 // A proposal with what the filters look at.
 struct Sides {
-  Sides(const Candidates& candidates, const Proposal& proposal)
-      : chosen(candidates.responses[proposal.chosen]),
-        rejected(candidates.responses[proposal.rejected]),
-        gap(candidates.Gap(proposal.chosen, proposal.rejected)) {}
-
   const v1::Response& chosen;
   const v1::Response& rejected;
-  const double gap;
 };
+
+Sides SidesOf(const Selected& pair) {
+  return {pair.candidates->responses[pair.proposal.chosen],
+          pair.RejectedCandidates().responses[pair.proposal.rejected]};
+}
 
 bool GoesByScores(const v1::PairingSpec& spec) {
   return spec.strategy() != v1::PAIRING_STRATEGY_TEACHER_WINS;
@@ -86,7 +85,9 @@ double LeastMargin(const v1::PairingSpec& spec, const v1::Response& chosen) {
 // Where a proposal counts; equal tokens come before equal scores, for which they are the reason.
 Count Judge(const v1::PairingSpec& spec, const Candidates& candidates, const Proposal& proposal) {
   using Counts = v1::PairCounts;
-  const Sides sides(candidates, proposal);
+  const Sides sides = SidesOf({&candidates, proposal});
+  const double gap = candidates.Gap(proposal.chosen, proposal.rejected);
+  const bool is_tie = candidates.Ties(proposal.chosen, proposal.rejected);
   const bool is_list = spec.strategy() == v1::PAIRING_STRATEGY_GROUP;
   if (LacksTokens(candidates, proposal)) return Counts::kEmptyFieldNumber;
   if (!is_list && SameTokens(sides.chosen, sides.rejected)) return Counts::kDuplicateFieldNumber;
@@ -94,7 +95,7 @@ Count Judge(const v1::PairingSpec& spec, const Candidates& candidates, const Pro
     return Counts::kSameTextFieldNumber;
   }
   if (candidates.defective[proposal.chosen]) return Counts::kDefectFieldNumber;
-  if (GoesByScores(spec) && sides.gap == 0 && !KeepsTies(spec)) return Counts::kTieFieldNumber;
+  if (GoesByScores(spec) && is_tie && !KeepsTies(spec)) return Counts::kTieFieldNumber;
   if (!IsAllowed(spec, SourceOf(sides))) return Counts::kSourceFieldNumber;
   if (spec.max_length_ratio() > 0 && LengthRatio(sides) > spec.max_length_ratio()) {
     return Counts::kLengthRatioFieldNumber;
@@ -102,7 +103,7 @@ Count Judge(const v1::PairingSpec& spec, const Candidates& candidates, const Pro
   if (spec.has_min_chosen_score() && candidates.scores[proposal.chosen] < spec.min_chosen_score()) {
     return Counts::kLowScoreFieldNumber;
   }
-  const bool is_narrow = GoesByScores(spec) && sides.gap < LeastMargin(spec, sides.chosen);
+  const bool is_narrow = GoesByScores(spec) && gap < LeastMargin(spec, sides.chosen);
   return is_narrow ? Counts::kLowMarginFieldNumber : Counts::kKeptFieldNumber;
 }
 
@@ -120,7 +121,7 @@ void SortByGap(const Candidates& candidates, std::vector<Proposal>& proposals) {
 
 // ln-CHES under the policy that sampled.
 double ChesOf(const Selected& pair) {
-  const Sides sides(*pair.candidates, pair.proposal);
+  const Sides sides = SidesOf(pair);
   const double score =
       ChesScore<float>(sides.chosen.hidden_sum(), sides.chosen.token_ids_size(),
                        sides.rejected.hidden_sum(), sides.rejected.token_ids_size());
@@ -153,7 +154,7 @@ std::vector<Proposal> FilterProposals(const v1::PairingSpec& spec, const Candida
 bool IsSoftTie(const v1::PairingSpec& spec, const Candidates& candidates,
                const Proposal& proposal) {
   return GoesByScores(spec) && spec.tie_policy() == v1::TIE_POLICY_SOFT &&
-         candidates.Gap(proposal.chosen, proposal.rejected) == 0;
+         candidates.Ties(proposal.chosen, proposal.rejected);
 }
 
 std::vector<Selected> KeepLowestChes(const v1::PairingSpec& spec, std::vector<Selected> pairs,
@@ -176,10 +177,10 @@ std::vector<Selected> KeepLowestChes(const v1::PairingSpec& spec, std::vector<Se
 
 void CountKept(const v1::PairingSpec& spec, const Selected& pair, v1::PairCounts* counts) {
   Add(v1::PairCounts::kKeptFieldNumber, 1, counts);
-  if (IsSoftTie(spec, *pair.candidates, pair.proposal)) {
+  if (pair.of_rejected == nullptr && IsSoftTie(spec, *pair.candidates, pair.proposal)) {
     Add(v1::PairCounts::kSoftTieFieldNumber, 1, counts);
   }
-  switch (SourceOf({*pair.candidates, pair.proposal})) {
+  switch (SourceOf(SidesOf(pair))) {
     case v1::PAIR_SOURCE_GOLD_STUDENT:
       return Add(v1::PairCounts::kGoldStudentFieldNumber, 1, counts);
     case v1::PAIR_SOURCE_STUDENT_GOLD:

@@ -17,7 +17,8 @@ namespace attune {
 //   duplicate     the same tokens on both sides; lists are kept
 //   same_text     drop_same_text
 //   defect        both have one
-//   tie           equal scores, unless tie_policy keeps them; teacher_wins looks at no scores
+//   tie           see Candidates::Ties, unless tie_policy keeps them; teacher_wins looks at no
+//                 scores
 //   source        not among `sources`
 //   length_ratio  above max_length_ratio
 //   low_score     chosen scores below min_chosen_score
@@ -35,6 +36,11 @@ bool IsSoftTie(const v1::PairingSpec& spec, const Candidates& candidates, const 
 struct Selected {
   const Candidates* candidates;
   Proposal proposal;
+  const Candidates* of_rejected = nullptr;  // unpaired: the rejected response is one of these
+
+  const Candidates& RejectedCandidates() const {
+    return of_rejected == nullptr ? *candidates : *of_rejected;
+  }
 };
 
 // Of a round's pairs the ches_percentile of lowest ln-CHES, rounded up, in their order; of equal

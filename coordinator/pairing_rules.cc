@@ -11,7 +11,10 @@ namespace {
 
 Proposal InOrder(const Candidates& candidates, size_t a, size_t b) {
   if (a > b) std::swap(a, b);
-  return candidates.Gap(b, a) > 0 ? Proposal{b, a} : Proposal{a, b};
+  const double gap = candidates.Gap(b, a);
+  const bool decided = gap != 0 || candidates.preferences.empty();
+  const bool second = decided ? gap > 0 : candidates.Preference(b, a) > 0.5;
+  return second ? Proposal{b, a} : Proposal{a, b};
 }
 
 // The first with the highest value against the first with the lowest, in the order of their scores.

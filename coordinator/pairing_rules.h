@@ -11,8 +11,9 @@
 
 namespace attune {
 
-// Positions of candidates. Chosen is the better one, of equal ones the first response; but for
-// teacher_wins, where it is gold.
+// Positions of candidates. Chosen is the better one (Candidates::Gap), of equal ones that which the
+// oracle prefers, if it gives probabilities, or the first response; but for teacher_wins, where it
+// is gold.
 struct Proposal {
   size_t chosen;
   size_t rejected;

@@ -118,6 +118,32 @@ void CheckGroup(const v1::PairingSpec& pairing, Block* block) {
   }
 }
 
+// What compares two candidates has no meaning where none are compared.
+void CheckUnpaired(const v1::PairingSpec& pairing, Block* block) {
+  constexpr char kWhy[] = " for pairing.strategy unpaired, which compares no responses";
+  const auto off = [&](const char* field, double value, double must) {
+    if (value == must) return;
+    block->Add(field, absl::StrCat("is ", Number(value), "; must be ", Number(must), kWhy));
+  };
+  off("min_margin", pairing.min_margin(), 0);
+  off("min_margin_student", pairing.min_margin_student(), 0);
+  off("max_length_ratio", pairing.max_length_ratio(), 0);
+  off("ches_percentile", pairing.ches_percentile(), 100);
+  if (pairing.drop_same_text()) {
+    block->Add("drop_same_text", absl::StrCat("is true; must be false", kWhy));
+  }
+  if (pairing.tie_policy() != v1::TIE_POLICY_DROP) {
+    block->Add("tie_policy",
+               absl::StrCat("is ", EnumName(pairing.tie_policy()), "; must be drop", kWhy));
+  }
+  if (pairing.target() != v1::PAIR_TARGET_HARD) {
+    block->Add("target", absl::StrCat("is ", EnumName(pairing.target()), "; must be hard", kWhy));
+  }
+  if (!pairing.sources().empty()) {
+    block->Add("sources", absl::StrCat("is given; must not be", kWhy));
+  }
+}
+
 }  // namespace
 
 void CheckPairing(const v1::JobSpec& spec, Violations* violations) {
@@ -129,6 +155,7 @@ void CheckPairing(const v1::JobSpec& spec, Violations* violations) {
   CheckReplay(pairing, &block);
   if (pairing.strategy() == v1::PAIRING_STRATEGY_TEACHER_WINS) CheckTeacherWins(pairing, &block);
   if (pairing.strategy() == v1::PAIRING_STRATEGY_GROUP) CheckGroup(pairing, &block);
+  if (pairing.strategy() == v1::PAIRING_STRATEGY_UNPAIRED) CheckUnpaired(pairing, &block);
   if (pairing.strategy() == v1::PAIRING_STRATEGY_ONLINE && spec.sampling().num_generations() != 2) {
     Block("", violations)
         .Add("sampling.num_generations", absl::StrCat("is ", spec.sampling().num_generations(),

@@ -30,6 +30,10 @@ bool NeedsHiddenSums(const v1::JobSpec& spec) {
   return spec.pairing().has_ches_percentile() && spec.pairing().ches_percentile() < 100;
 }
 
+bool EvaluatesSamples(const v1::JobSpec& spec) {
+  return spec.oracle().kind() != v1::ORACLE_KIND_DATASET;
+}
+
 v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,
                                      absl::Span<const uint32_t> prompts, uint32_t round,
                                      const v1::PolicyVersion& policy) {
@@ -51,6 +55,7 @@ v1::SampleRequest HoldoutSampleRequest(const v1::JobSpec& spec, const Dataset& d
   request.mutable_sampling()->set_num_generations(1);
   request.mutable_sampling()->set_opponent(v1::OPPONENT_NONE);
   request.set_with_initial_logps(true);
+  for (v1::Prompt& prompt : *request.mutable_prompts()) prompt.clear_given();
   ClearCorrupted(&request);
   return request;
 }

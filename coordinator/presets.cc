@@ -95,6 +95,34 @@ constexpr char kOnlineDpo[] = R"(
   }
 )";
 
+// TRL's DPOTrainer on the pairs of the dataset: one round on all that is not held out.
+constexpr char kOfflineDpo[] = R"(
+  rounds: 1
+  prompts_per_round: 10000000
+  sampling { num_generations: 0 }
+  oracle { kind: ORACLE_KIND_DATASET }
+  pairing { strategy: PAIRING_STRATEGY_BEST_WORST }
+  objective { loss_type: LOSS_TYPE_SIGMOID beta: 0.1 reference: REFERENCE_INITIAL }
+  training {
+    learning_rate: 1e-6 per_device_train_batch_size: 8 gradient_accumulation_steps: 1
+    num_train_epochs: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR warmup_ratio: 0
+  }
+)";
+
+// TRL's RewardTrainer, likewise.
+constexpr char kRewardModel[] = R"(
+  rounds: 1
+  prompts_per_round: 10000000
+  sampling { num_generations: 0 }
+  oracle { kind: ORACLE_KIND_DATASET }
+  pairing { strategy: PAIRING_STRATEGY_BEST_WORST }
+  objective { loss_type: LOSS_TYPE_REWARD_MODEL reference: REFERENCE_NONE }
+  training {
+    learning_rate: 1e-4 per_device_train_batch_size: 8 gradient_accumulation_steps: 1
+    num_train_epochs: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR warmup_ratio: 0
+  }
+)";
+
 v1::JobSpec Parse(const char* text) {
   v1::JobSpec spec;
   ATTUNE_CHECK(google::protobuf::TextFormat::ParseFromString(text, &spec));
@@ -109,6 +137,10 @@ const char* PresetOf(v1::Algorithm algorithm) {
       return kIterativeDpo;
     case v1::ALGORITHM_ONLINE_DPO:
       return kOnlineDpo;
+    case v1::ALGORITHM_OFFLINE_DPO:
+      return kOfflineDpo;
+    case v1::ALGORITHM_REWARD_MODEL:
+      return kRewardModel;
     default:
       return kDnoPrct;
   }

@@ -72,16 +72,27 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
   auto response = result.responses.begin();
   const int width = result.responses.empty() ? 0 : response->hidden_sum_size();
   uint64_t tokens = 0;
-  for (uint32_t prompt : record.prompt_indices()) {
+  ATTUNE_CHECK(result.given.empty() ||
+               result.given.size() == static_cast<size_t>(record.prompt_indices_size()));
+  for (int i = 0; i < record.prompt_indices_size(); ++i) {
+    const uint32_t prompt = record.prompt_indices(i);
+    const uint32_t sampled = spec.sampling().num_generations();
+    const uint32_t expected = sampled + (result.given.empty() ? 0 : result.given[i]);
     uint32_t sample = 0;
     for (; response != result.responses.end() && response->prompt_index() == prompt; ++response) {
       if (response->sample() != sample++) {
         return Wrong(record, absl::StrCat("samples of prompt ", prompt, " are out of order"));
       }
       ATTUNE_RETURN_IF_ERROR(CheckResponse(spec, record, *response, width));
+      const bool is_given = response->sample() >= sampled && response->sample() < expected;
+      if (is_given != (response->provenance() == v1::PROVENANCE_GIVEN)) {
+        return Wrong(record, absl::StrCat("response ", response->sample(), " of prompt ", prompt,
+                                          " is of ", v1::Provenance_Name(response->provenance()),
+                                          is_given ? ", but the dataset gives it"
+                                                   : ", but the dataset does not give it"));
+      }
       tokens += response->token_ids_size();
     }
-    const uint32_t expected = spec.sampling().num_generations();
     if (sample < expected || sample > expected + (spec.pairing().include_gold() ? 1 : 0)) {
       return Wrong(record, absl::StrCat("prompt ", prompt, " has ", sample,
                                         " responses instead of ", expected));
@@ -167,7 +178,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, Respo
   return step;
 }
 
-absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PairsBuilt result) {
+absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, PairsBuilt result) {
   v1::RoundRecord& record = step.record;
   const v1::PairCounts& counts = result.output.counts;
   if (result.output.pairs.empty()) {
@@ -176,8 +187,11 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PairsBuilt
         counts.low_score(), " below min_chosen_score, ", counts.low_margin(), " below the margin, ",
         counts.duplicate() + counts.same_text(), " duplicates, ", counts.length_ratio(),
         " beyond max_length_ratio, ", counts.source(), " of other sources, ", counts.defect(),
-        " with two defects, ", counts.empty(), " empty; lower pairing.min_margin or "
-        "pairing.min_chosen_score, or raise sampling.num_generations or sampling.temperature"));
+        " with two defects, ", counts.empty(), " empty; ",
+        spec.pairing().strategy() == v1::PAIRING_STRATEGY_UNPAIRED
+            ? "unpaired needs responses with positive scores and with others"
+            : "lower pairing.min_margin or pairing.min_chosen_score, or raise "
+              "sampling.num_generations or sampling.temperature"));
   }
   ATTUNE_CHECK(counts.kept() == result.output.pairs.size());
   *record.mutable_pairs() = counts;
@@ -202,10 +216,11 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PolicyTrai
 
 absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
                                   PolicyPublished result) {
-  if (result.holdout_judgments.size() != spec.evaluation().holdout_prompts()) {
+  const uint32_t expected =
+      EvaluatesSamples(spec) ? spec.evaluation().holdout_prompts() : uint32_t{0};
+  if (result.holdout_judgments.size() != expected) {
     return Wrong(step.record, absl::StrCat(result.holdout_judgments.size(), " judgments for ",
-                                           spec.evaluation().holdout_prompts(),
-                                           " held-out prompts"));
+                                           expected, " held-out prompts"));
   }
   *step.record.mutable_evaluation() = std::move(result.evaluation);
   step.holdout_judgments = std::move(result.holdout_judgments);

@@ -24,6 +24,8 @@ struct PromptsChosen {
 };
 struct ResponsesSampled {
   std::vector<v1::Response> responses;  // by prompt in the record's order, then by sample
+  std::vector<uint32_t> given = {};  // by prompt likewise: how many of them the dataset gives;
+                                     // empty: none
 };
 struct ResponsesJudged {
   std::vector<v1::Judgment> judgments;  // by prompt in the record's order

@@ -73,9 +73,10 @@ v1::TrainRoundRequest MakeTrainRequest(const v1::Job& job, const v1::RoundRecord
   *request.mutable_training() = spec.training();
   request.set_pairs(record.pairs().kept() + record.pairs().replayed());
   const bool group = spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP;
-  const uint32_t list =
-      spec.sampling().num_generations() + (spec.pairing().include_gold() ? 1 : 0);
-  request.set_responses(group ? list : NeedsOf(spec.objective()).gold ? 3 : 2);
+  request.set_responses(NeedsOf(spec.objective()).gold ? 3 : 2);
+  if (group) {  // all of one size
+    request.set_responses(record.responses() / static_cast<uint32_t>(record.prompt_indices_size()));
+  }
   request.set_output_path(paths.checkpoint);
   if (NeedsReferenceModel(spec.objective(), record.pairs().replayed() > 0)) {
     *request.mutable_reference() =

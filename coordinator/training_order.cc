@@ -82,6 +82,9 @@ v1::TrainingPair MakeTrainingPair(const v1::ObjectiveSpec& objective, uint32_t r
       response(pair.chosen(), pair.chosen_score(), pair.chosen_win_rate(), pair.chosen_margin());
   *training.mutable_rejected() = response(pair.rejected(), pair.rejected_score(),
                                           pair.rejected_win_rate(), pair.rejected_margin());
+  if (pair.rejected().prompt_index() != pair.chosen().prompt_index()) {
+    *training.mutable_rejected_prompt_token_ids() = pair.rejected().prompt_token_ids();
+  }
   training.set_target(pair.target());
   if (needs.opponent && pair.chosen().provenance() == v1::PROVENANCE_OPPONENT) {
     training.mutable_chosen()->Swap(training.mutable_rejected());

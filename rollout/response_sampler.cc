@@ -25,7 +25,35 @@ namespace {
 // their keys and values to stay small.
 constexpr int kSequencesMax = 32;
 
-absl::Status CheckSampling(const v1::SamplingSpec& sampling) {
+bool HasOpponent(const v1::SamplingSpec& sampling) {
+  return sampling.opponent() == v1::OPPONENT_INITIAL || sampling.opponent() == v1::OPPONENT_MIXTURE;
+}
+
+// Where nothing is sampled, every prompt must bring responses, and how to sample is of no interest.
+absl::Status CheckGivenAlone(const v1::SampleRequest& request) {
+  std::vector<FieldViolation> violations;
+  const auto without =
+      std::find_if(request.prompts().begin(), request.prompts().end(),
+                   [](const v1::Prompt& prompt) { return prompt.given().empty(); });
+  if (without != request.prompts().end()) {
+    violations.push_back({"sampling.num_generations",
+                          absl::StrCat("0, but prompt ", without->index(),
+                                       " has no given response; must be within 1-64")});
+  }
+  if (HasOpponent(request.sampling())) {
+    violations.push_back({"sampling.opponent", "must be none where nothing is sampled"});
+  }
+  if (request.sampling().max_new_tokens() == 0 && request.include_gold()) {
+    violations.push_back({"sampling.max_new_tokens", "must be set, within 1-32768"});
+  }
+  return BadRequestError(violations);
+}
+
+absl::Status CheckSampling(const v1::SampleRequest& request) {
+  const v1::SamplingSpec& sampling = request.sampling();
+  if (sampling.has_num_generations() && sampling.num_generations() == 0) {
+    return CheckGivenAlone(request);
+  }
   std::vector<FieldViolation> violations;
   const auto check = [&](absl::string_view field, bool set, double value, bool within,
                          absl::string_view limits) {
@@ -77,10 +105,6 @@ struct Job {
   v1::Opponent opponent() const { return request.sampling().opponent(); }
   uint32_t generations() const { return request.sampling().num_generations(); }
 };
-
-bool HasOpponent(const v1::SamplingSpec& sampling) {
-  return sampling.opponent() == v1::OPPONENT_INITIAL || sampling.opponent() == v1::OPPONENT_MIXTURE;
-}
 
 // Without corrupted_ids.
 absl::StatusOr<EncodedPrompt> Encode(const HeldPolicies& held, const v1::Prompt& prompt) {
@@ -203,28 +227,51 @@ uint64_t SampleKey(const Job& job, int prompt, uint32_t sample) {
       .key();
 }
 
-absl::StatusOr<v1::Response> GoldResponse(const Job& job, int prompt) {
+// A response of the dataset, scored like a sample; of its tokens at most `tokens_max`.
+absl::StatusOr<v1::Response> DatasetResponse(const Job& job, int prompt, uint32_t sample,
+                                             v1::Provenance provenance, const std::string& text,
+                                             int64_t tokens_max) {
   const Policy& policy = *job.held.policy;
   const std::vector<int32_t>& prompt_ids = job.prompts[prompt].ids;
-  const v1::Prompt& source = job.request.prompts(prompt);
   std::vector<int32_t> ids =
-      EncodeCompletion(*job.held.tokenizer, job.prompts[prompt].text, prompt_ids, source.gold());
+      EncodeCompletion(*job.held.tokenizer, job.prompts[prompt].text, prompt_ids, text);
   const std::vector<int32_t>& ends = policy.config().eos_token_ids;
   const auto is_end = [&](int32_t id) {
     return std::find(ends.begin(), ends.end(), id) != ends.end();
   };
   if (!ends.empty() && (ids.empty() || !is_end(ids.back()))) ids.push_back(ends.front());
-  const int64_t room =
-      policy.config().max_position_embeddings - static_cast<int64_t>(prompt_ids.size());
-  const size_t limit = static_cast<size_t>(std::min(room, job.options.max_new_tokens));
-  if (ids.size() > limit) ids.resize(limit);
+  if (ids.size() > static_cast<size_t>(tokens_max)) ids.resize(static_cast<size_t>(tokens_max));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
                           CompletionLogProbs(policy, prompt_ids, ids));
   v1::Response response = MakeResponse(
-      job, prompt, job.generations(), v1::PROVENANCE_GOLD, ids, logps,
+      job, prompt, sample, provenance, ids, logps,
       !ids.empty() && is_end(ids.back()) ? v1::FINISH_REASON_STOP : v1::FINISH_REASON_LENGTH);
   ATTUNE_RETURN_IF_ERROR(AddAsked(job, prompt_ids, ids, response));
   return response;
+}
+
+// Those given, then gold. A given one may take what the context leaves after the prompt, and after
+// the corrupted one; gold what a sample could.
+absl::Status AddDatasetResponses(const Job& job, int prompt, std::vector<v1::Response>* responses) {
+  const v1::Prompt& source = job.request.prompts(prompt);
+  const EncodedPrompt& encoded = job.prompts[prompt];
+  const int64_t context = job.held.policy->config().max_position_embeddings;
+  const int64_t after_prompt = context - static_cast<int64_t>(encoded.ids.size());
+  const int64_t after_both =
+      std::min(after_prompt, context - static_cast<int64_t>(encoded.corrupted_ids.size()));
+  uint32_t sample = job.generations();
+  for (const v1::GivenResponse& given : source.given()) {
+    ATTUNE_ASSIGN_OR_RETURN(responses->emplace_back(),
+                            DatasetResponse(job, prompt, sample++, v1::PROVENANCE_GIVEN,
+                                            given.text(), after_both));
+  }
+  if (job.request.include_gold() && !source.gold().empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        responses->emplace_back(),
+        DatasetResponse(job, prompt, sample, v1::PROVENANCE_GOLD, source.gold(),
+                        std::min(after_prompt, job.options.max_new_tokens)));
+  }
+  return absl::OkStatus();
 }
 
 // `generation` as the response it is, but for what AddAsked fills. `logps` are the current
@@ -301,9 +348,11 @@ absl::Status SampleGroup(const Job& job, int begin, int end,
                          std::vector<std::vector<v1::Response>>& results) {
   const bool has_opponent = HasOpponent(job.request.sampling());
   const uint32_t own = job.generations() - (has_opponent ? 1 : 0);
-  ATTUNE_ASSIGN_OR_RETURN(
-      const std::vector<std::vector<Generation>> samples,
-      Generate(*job.held.policy, Requests(job, begin, end, 0, own), job.options));
+  std::vector<std::vector<Generation>> samples;
+  if (own > 0) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        samples, Generate(*job.held.policy, Requests(job, begin, end, 0, own), job.options));
+  }
   std::vector<std::vector<Generation>> opponents;
   if (has_opponent) {
     ATTUNE_ASSIGN_OR_RETURN(
@@ -320,9 +369,7 @@ absl::Status SampleGroup(const Job& job, int begin, int end,
       ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(),
                               OpponentResponse(job, prompt, opponents[prompt - begin][0]));
     }
-    if (job.request.include_gold() && !job.request.prompts(prompt).gold().empty()) {
-      ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(), GoldResponse(job, prompt));
-    }
+    ATTUNE_RETURN_IF_ERROR(AddDatasetResponses(job, prompt, &responses));
   }
   return absl::OkStatus();
 }
@@ -364,13 +411,13 @@ absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
     return absl::InvalidArgumentError(
         absl::StrCat("a Sample call has ", prompts, " prompts, the limit is ", kSamplePromptsMax));
   }
-  ATTUNE_RETURN_IF_ERROR(CheckSampling(request.sampling()));
+  ATTUNE_RETURN_IF_ERROR(CheckSampling(request));
   Job job{held, request, ToOptions(request.sampling()), {}};
   ATTUNE_ASSIGN_OR_RETURN(job.prompts, EncodePrompts(held, request));
 
   const int generations = static_cast<int>(job.generations());
   const int fair_share = (prompts + threads - 1) / threads;
-  const int group = std::max(1, std::min(kSequencesMax / generations, fair_share));
+  const int group = std::max(1, std::min(kSequencesMax / std::max(1, generations), fair_share));
   std::vector<std::vector<v1::Response>> results(prompts);
   ATTUNE_RETURN_IF_ERROR(
       RunInThreads((prompts + group - 1) / group, threads, [&](int index) -> absl::Status {

@@ -26,10 +26,14 @@ bool NeedsInitialPolicy(const v1::SampleRequest& request);
 // its number: from held.initial, or from the geometric mixture of both policies (GenerateMixture),
 // at the same temperature and truncation. Its `logps` are the current policy's as of all responses.
 //
+// The responses that a prompt brings (Prompt.given) get the numbers after the last sample, in their
+// order; with num_generations 0 there are no others, and the rest of `sampling` is not looked at.
+// Their tokens are those of the text after the prompt and the model's first end-of-sequence id, cut
+// to what the model's context leaves after the prompt (and after the corrupted one); finish_reason
+// is STOP if the end is still there; no sampling_logps, seed 0.
+//
 // A gold response (asked for with include_gold, for prompts that have one) gets the number after
-// the last sample. Its tokens are those of the text after the prompt and the model's first
-// end-of-sequence id, cut to what a sampled response could have; finish_reason is STOP if the end
-// is still there; no sampling_logps, seed 0.
+// those. It is treated like them, but cut to what a sampled response could have.
 //
 // hidden_sum (asked for with with_hidden_sums) is CompletionHiddenSum of held.policy, whoever the
 // response is from. Prompt.corrupted is of the same kind as the prompt, text or messages, and is

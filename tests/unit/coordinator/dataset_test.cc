@@ -61,19 +61,73 @@ TEST_F(DatasetTest, GoldIsTakenBeforeAnswer) {
   EXPECT_EQ(dataset.prompts[0].gold(), "a");
 }
 
-TEST_F(DatasetTest, TheFirstBadLineIsNamedAndAllAreCounted) {
+TEST_F(DatasetTest, BadLinesAreNamedAndCounted) {
   const absl::Status status =
       Load("{\"prompt\": \"a\"}\n\n{\"prompt\": 3}\n{\"prompt\": \"b\"}\nnonsense\n").status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message(),
-            absl::StrCat(path_, " line 3: \"prompt\" must be text, not number (2 bad lines of 5)"));
+            absl::StrCat(path_,
+                         " line 3: \"prompt\" must be text or messages, not number; "
+                         "line 5: the line is not valid JSON (2 bad lines of 5)"));
+}
+
+TEST_F(DatasetTest, OfManyBadLinesTenAreNamed) {
+  std::string lines = "{\"prompt\": \"a\"}\n";
+  for (int i = 0; i < 12; ++i) lines += "{}\n";
+  EXPECT_THAT(Load(lines),
+              StatusIs(StatusCode::kInvalidArgument,
+                       "line 11: \"prompt\" is missing; and 2 more (12 bad lines of 13)"));
+}
+
+TEST_F(DatasetTest, AJsonListHasRowsLikeLines) {
+  const std::string content =
+      "\n[{\"prompt\": \"a ] \\\" , [\", \"gold\": \"g\"},\n"
+      " {\n  \"messages\": [{\"role\": \"user\", \"content\": \"b\"}]\n }\n]\n";
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset, Load(content));
+  ASSERT_THAT(dataset.prompts, SizeIs(2));
+  EXPECT_EQ(dataset.prompts[0].text(), "a ] \" , [");
+  EXPECT_EQ(dataset.prompts[0].gold(), "g");
+  EXPECT_EQ(dataset.prompts[1].text(), "b");
+  EXPECT_EQ(dataset.prompts[1].index(), 1u);
+  EXPECT_EQ(dataset.digest, Sha256Hex(content));
+}
+
+TEST_F(DatasetTest, WhatIsWrongWithAJsonListIsSaid) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"[\"x\"]", "row 1: the row must be {...}, not string (1 bad row of 1)"},
+      {"[{\"prompt\": \"a\"}, {\"prompt\": 1}, {}]",
+       "row 2: \"prompt\" must be text or messages, not number; row 3: "},
+      {"[{\"prompt\": \"a\"},]", "row 2: the row is not valid JSON"},
+      {"[{\"prompt\": \"a\"} {\"prompt\": \"b\"}]", "row 1: the row is not valid JSON"},
+      {"[{\"prompt\": \"a\"}", "begins a JSON list that has no end"},
+      {"[{\"prompt\": \"a\"}]\n[]", "goes on after the end of its JSON list"},
+      {"[]", "has no prompts"},
+      {"[ ]", "has no prompts"},
+  };
+  for (const auto& [content, problem] : cases) {
+    EXPECT_THAT(Load(content), StatusIs(StatusCode::kInvalidArgument, problem)) << content;
+  }
+}
+
+// In the middle of a text, of an escape and of a row.
+TEST_F(DatasetTest, AJsonListIsReadInPieces) {
+  std::string content = "[";
+  for (int i = 0; i < 9000; ++i) {
+    absl::StrAppend(&content, i == 0 ? "" : ",\n", "{\"prompt\": \"", i, std::string(1000, 'x'),
+                    R"(\\\"]", "answer": "y"})");
+  }
+  ASSERT_OK_AND_ASSIGN(const Dataset dataset, Load(content + "]"));
+  ASSERT_THAT(dataset.prompts, SizeIs(9000));
+  for (int i = 0; i < 9000; ++i) {
+    ASSERT_EQ(dataset.prompts[i].text(), absl::StrCat(i, std::string(1000, 'x'), "\\\"]"));
+  }
 }
 
 TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"{\"prompt\": \"\"}", "\"prompt\" is empty"},
       {"{\"text\": \"x\"}", "\"prompt\" is missing"},
-      {"{\"prompt\": null}", "\"prompt\" must be text, not null"},
+      {"{\"prompt\": null}", "\"prompt\" must be text or messages, not null"},
       {"{\"prompt\": \"x\", \"gold\": [1]}", "\"gold\" must be text, not array"},
       {"{\"prompt\": \"x\", \"answer\": 1}", "\"answer\" must be text, not number"},
       {"{\"prompt\": \"x\", \"corrupted\": true}", "\"corrupted\" must be text, not boolean"},
@@ -88,7 +142,7 @@ TEST_F(DatasetTest, WhatIsWrongWithALineIsSaid) {
       {R"({"messages": [{"role": "user", "content": ""}]})", "the last of \"messages\" is empty"},
       {R"({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]})",
        "remove it, or give its content as \"gold\" instead"},
-      {"[\"x\"]", "the line must be {...}, not array"},
+      {"3", "the line must be {...}, not number"},
       {"{\"prompt\": \"x\"", "not valid JSON"},
       {"{\"prompt\": \"\\ud800\"}", "not valid JSON"},
       {"{\"prompt\": \"\xff\"}", "not valid UTF-8"},
@@ -173,8 +227,8 @@ TEST_F(DatasetTest, ALineMayHaveOneMebibyteAndNoMore) {
 TEST_F(DatasetTest, ALineLongerThanAnyBufferIsOneBadLine) {
   EXPECT_THAT(Load(absl::StrCat("{\"prompt\": \"a\"}\n", LineOf(13 << 20), "\nbad\n")),
               StatusIs(StatusCode::kInvalidArgument,
-                       "line 2: the line is longer than 1 MiB (2 bad "
-                       "lines of 3)"));
+                       "line 2: the line is longer than 1 MiB; line 3: the line is not valid "
+                       "JSON (2 bad lines of 3)"));
 }
 
 TEST_F(DatasetTest, LinesAcrossReadsAreWhole) {

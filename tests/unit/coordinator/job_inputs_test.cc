@@ -24,6 +24,7 @@ class JobInputsTest : public JobFilesFixture {
     spec_.mutable_dataset()->set_path(Path("prompts.jsonl"));
     spec_.mutable_oracle()->set_path(Path("lexicon.tsv"));
     spec_.mutable_evaluation()->set_holdout_prompts(64);
+    spec_.mutable_sampling()->set_num_generations(5);
   }
 
   std::vector<std::string> Check() const { return Lines(CheckJobInputs(spec_)); }

@@ -266,5 +266,40 @@ TEST_F(JobRunnerTest, CancelsARunningJob) {
   EXPECT_EQ(store->GetJob(job.name())->state(), v1::JOB_STATE_CANCELLED);
 }
 
+// Nobody is asked to judge, and nothing is sampled to evaluate with.
+TEST_F(JobRunnerTest, TrainsOnTheResponsesOfTheDataset) {
+  std::string lines;
+  for (int i = 0; i < 30; ++i) {
+    absl::StrAppend(&lines, "{\"prompt\": \"story ", i,
+                    "\", \"rejected\": \"bad\", \"chosen\": \"good\"}\n");
+  }
+  ASSERT_OK(WriteFile(DatasetPath(), lines));
+  v1::Job job = MakeJob();
+  v1::JobSpec spec;
+  spec.set_algorithm(v1::ALGORITHM_OFFLINE_DPO);
+  *spec.mutable_dataset() = job.resolved_spec().dataset();
+  *spec.mutable_model() = job.resolved_spec().model();
+  spec.mutable_evaluation()->set_holdout_prompts(4);
+  *job.mutable_resolved_spec() = WithPresetAndDefaults(spec);
+  FakeWorkers workers;
+  auto store = Store::Open(StorePath("offline")).value();
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  job = store->GetJob(job.name()).value();
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
+  EXPECT_EQ(workers.calls, 5);  // describe, publish, sample, train, publish
+  const v1::RoundRecord round = *store->GetRound(job.ordinal(), 1).value();
+  EXPECT_EQ(round.prompt_indices_size(), 26);
+  EXPECT_EQ(round.pairs().kept(), 26u);
+  EXPECT_EQ(round.mean_score(), 0.5);
+  const v1::Pair pair = *store->GetPair(job.ordinal(), 1, 0).value();
+  EXPECT_EQ(pair.chosen().text(), "good");
+  EXPECT_EQ(pair.rejected().text(), "bad");
+  EXPECT_EQ(pair.oracle(), "dataset/1");
+  EXPECT_EQ(pair.oracle_digest(), job.dataset_digest());
+}
+
 }  // namespace
 }  // namespace attune

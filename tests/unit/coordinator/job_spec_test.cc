@@ -127,8 +127,8 @@ struct RangeCase {
 const std::vector<RangeCase>& RangeCases() {
   static const auto& cases = *new std::vector<RangeCase>{
       {"rounds", "between 1 and 1000", {1, 1000}, {0, 1001}},
-      {"prompts_per_round", "between 1 and 1000000", {1, 1e6}, {0, 1e6 + 1}},
-      {"sampling.num_generations", "between 2 and 64", {2, 64}, {0, 1, 65}},
+      {"prompts_per_round", "between 1 and 10000000", {1, 1e7}, {0, 1e7 + 1}},
+      {"sampling.num_generations", "between 2 and 64", {2, 64}, {1, 65}},
       {"sampling.temperature", "between 0.0001 and 10", {0, 1e-4, 10}, {-0.1, 1e-5, 10.5}},
       {"sampling.top_p", "above 0 and at most 1", {1e-9, 1}, {0, -1, 1.1}},
       {"sampling.top_k", "between 0 and 1000000", {0, 1e6}, {1e6 + 1}},
@@ -292,6 +292,86 @@ TEST_F(JobSpecTest, LengthPenaltyIsOfTheStrategiesThatLookForExtremes) {
                             "best_worst, max_max, max_random or best_first"))
         << strategy;
   }
+}
+
+class OfflineJobTest : public JobSpecTest {
+ protected:
+  void SetUp() override {
+    JobSpecTest::SetUp();
+    WriteRows(R"("chosen": "a", "rejected": "b")");
+    spec_.set_algorithm(v1::ALGORITHM_OFFLINE_DPO);
+    spec_.clear_oracle();
+  }
+
+  void WriteRows(const std::string& responses) {
+    std::string lines;
+    for (int i = 0; i < 100; ++i) {
+      absl::StrAppend(&lines, "{\"prompt\": \"p", i, "\", ", responses, "}\n");
+    }
+    ASSERT_OK(WriteFile(Path("prompts.jsonl"), lines));
+  }
+};
+
+TEST_F(OfflineJobTest, ModelAndDatasetAreEnough) {
+  EXPECT_THAT(Resolve(), IsEmpty());
+  const ResolvedJobSpec once = ResolveJobSpec(spec_, root_);
+  const ResolvedJobSpec twice = ResolveJobSpec(once.spec, root_);
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(once.spec, twice.spec));
+}
+
+TEST_F(OfflineJobTest, TheDatasetJudgesItsOwnResponsesAlone) {
+  spec_.mutable_sampling()->set_num_generations(2);
+  EXPECT_THAT(Resolve(), ElementsAre("oracle.kind: is dataset, but sampling.num_generations is 2; "
+                                     "must be 0; oracle kind dataset knows the responses that the "
+                                     "dataset gives alone"));
+  spec_.mutable_sampling()->set_num_generations(0);
+  spec_.mutable_pairing()->set_include_gold(true);
+  EXPECT_THAT(Resolve(), testing::Contains(HasSubstr("oracle.kind: is dataset, but "
+                                                     "pairing.include_gold is true")));
+  spec_.mutable_pairing()->set_include_gold(false);
+  spec_.mutable_sampling()->set_opponent(v1::OPPONENT_INITIAL);
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("sampling.opponent: must be none")));
+}
+
+TEST_F(OfflineJobTest, ResponsesOfTheDatasetMayCompeteWithSamples) {
+  spec_.mutable_sampling()->set_num_generations(2);
+  spec_.mutable_oracle()->set_kind(v1::ORACLE_KIND_LENGTH);
+  EXPECT_THAT(Resolve(), IsEmpty());
+}
+
+TEST_F(OfflineJobTest, SingleResponsesAreNotPaired) {
+  WriteRows(R"("completion": "a", "label": true)");
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr(
+                             "rows have a single response; use pairing.strategy: unpaired and "
+                             "objective.loss_type kto, bco or apo_zero_unpaired")));
+  spec_.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_UNPAIRED);
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("pairing.strategy: is unpaired, but "
+                                               "objective.loss_type has a loss that compares")));
+  spec_.mutable_objective()->add_loss_type(v1::LOSS_TYPE_KTO);
+  EXPECT_THAT(Resolve(), IsEmpty());
+  spec_.mutable_pairing()->set_min_margin(1);
+  spec_.mutable_pairing()->set_tie_policy(v1::TIE_POLICY_SOFT);
+  EXPECT_THAT(Resolve(), UnorderedElementsAre(
+                             "pairing.min_margin: is 1; must be 0 for pairing.strategy unpaired, "
+                             "which compares no responses",
+                             "pairing.tie_policy: is soft; must be drop for pairing.strategy "
+                             "unpaired, which compares no responses"));
+}
+
+TEST_F(OfflineJobTest, EveryRowNeedsResponses) {
+  WriteRows(R"("gold": "a")");
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr("of which 100 of 100 rows have no responses")));
+}
+
+TEST_F(OfflineJobTest, GroupsAreOfOneSize) {
+  spec_.mutable_pairing()->set_strategy(v1::PAIRING_STRATEGY_GROUP);
+  spec_.mutable_objective()->add_loss_type(v1::LOSS_TYPE_INFONCA);
+  EXPECT_THAT(Resolve(), IsEmpty());
+  const std::string row = R"({"prompt": "p", "responses": ["a", "b", "c"], "rewards": [1, 2, 3]})";
+  ASSERT_OK_AND_ASSIGN(const std::string rows, ReadFile(Path("prompts.jsonl")));
+  ASSERT_OK(WriteFile(Path("prompts.jsonl"), rows + row));
+  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr(
+                             "whose prompt 100 has 3 responses of its own, and the first one 2")));
 }
 
 }  // namespace

@@ -121,5 +121,60 @@ TEST_F(PairingCandidatesTest, FlipsGrowWithTheRate) {
   EXPECT_NE(few, many);
 }
 
+// a beats b, b beats c, c beats a; c and d are even.
+class PreferencesTest : public PairingCandidatesTest {
+ protected:
+  PreferencesTest() {
+    AddPrompt(0, {0.5, 0.7, 0.4, 0.4});
+    for (double p : {0.5, 0.9, 0.2, 0.8,   //
+                     0.1, 0.5, 0.75, 0.6,  //
+                     0.8, 0.25, 0.5, 0.5,  //
+                     0.2, 0.4, 0.5, 0.5}) {
+      judgments_[0].add_preferences(p);
+    }
+  }
+};
+
+TEST_F(PreferencesTest, WinRatesAreMeansOfTheProbabilities) {
+  EXPECT_THAT(Group()[0].win_rates,
+              ElementsAre(DoubleEq((0.9 + 0.2 + 0.8) / 3), DoubleEq((0.1 + 0.75 + 0.6) / 3),
+                          DoubleEq((0.8 + 0.25 + 0.5) / 3), DoubleEq((0.2 + 0.4 + 0.5) / 3)));
+  pairing().set_win_rate(v1::WIN_RATE_BRADLEY_TERRY);
+  EXPECT_DOUBLE_EQ(Group()[0].win_rates[0], (0.5 + 0.9 + 0.2 + 0.8) / 4);
+}
+
+TEST_F(PreferencesTest, AnEvenProbabilityIsATieAndEqualScoresAreNot) {
+  const Candidates candidates = Group()[0];
+  EXPECT_TRUE(candidates.Ties(2, 3));
+  judgments_[0].set_scores(1, 0.5);
+  EXPECT_FALSE(Group()[0].Ties(0, 1));
+}
+
+TEST_F(PreferencesTest, ScoresDecideUnlessTheTargetIsThePreference) {
+  EXPECT_LT(Group()[0].Gap(0, 1), 0);
+  pairing().set_target(v1::PAIR_TARGET_PREFERENCE);
+  EXPECT_DOUBLE_EQ(Group()[0].Gap(0, 1), 0.8);
+  pairing().mutable_defects()->set_over_length(true);
+  responses_[0].set_finish_reason(v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(Group()[0].Preference(0, 1), 0);
+  EXPECT_LT(Group()[0].Gap(0, 1), -1e300);
+}
+
+TEST_F(PreferencesTest, FlipsExchangeTheSides) {
+  spec_.mutable_oracle()->set_flip_rate(1);
+  EXPECT_EQ(Group()[0].Preference(0, 1), 0.1);
+  EXPECT_EQ(Group()[0].Preference(2, 0), 0.2);
+}
+
+TEST_F(PairingCandidatesTest, APromptThatCouldNotBeJudgedIsLeftOut) {
+  AddPrompt(0, {1, 2});
+  AddPrompt(1, {1, 2});
+  judgments_[0].clear_scores();
+  judgments_[0].set_failure("no answer");
+  const std::vector<Candidates> groups = Group();
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].prompt->index(), 1u);
+}
+
 }  // namespace
 }  // namespace attune

@@ -358,5 +358,56 @@ TEST_F(PairingTest, LargeMarginBuildsThePairsOfTheDnoPaper) {
             "3:0>1 3:0>2 3:0>3 3:0>4 3:0>5 3:1>3 3:2>3 3:4>3");
 }
 
+// The second beats the first, which has the higher score; the third is even with the first.
+class PreferenceTargetTest : public PairingTest {
+ protected:
+  PreferenceTargetTest() {
+    AddPrompt(0, {0.6, 0.5, 0.4});
+    for (double p : {0.5, 0.25, 0.5, 0.75, 0.5, 0.625, 0.5, 0.375, 0.5}) {
+      judgments_[0].add_preferences(p);
+    }
+  }
+};
+
+TEST_F(PreferenceTargetTest, TheProbabilityIsTheTargetOfThePreferredOne) {
+  pairing().set_target(v1::PAIR_TARGET_PREFERENCE);
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), testing::ElementsAre("0: 1 > 0", "0: 1 > 2"));
+  EXPECT_EQ(output.pairs[0].target(), 0.75);
+  EXPECT_EQ(output.pairs[0].preference(), 0.75);
+  EXPECT_EQ(output.pairs[1].target(), 0.625);
+  EXPECT_EQ(output.counts.tie(), 1u);
+  pairing().set_tie_policy(v1::TIE_POLICY_FIRST);
+  EXPECT_EQ(Build().pairs[2].target(), 0.5);
+  pairing().set_tie_policy(v1::TIE_POLICY_DROP);
+  pairing().set_min_margin(0.4);
+  EXPECT_THAT(BuildLines(), testing::ElementsAre("0: 1 > 0"));
+}
+
+TEST_F(PreferenceTargetTest, OtherTargetsGoByScoresAndRecordTheProbability) {
+  const PairingOutput output = Build();
+  EXPECT_THAT(Lines(output), testing::ElementsAre("0: 0 > 1", "0: 1 > 2"));
+  EXPECT_EQ(output.pairs[0].target(), 1);
+  EXPECT_EQ(output.pairs[0].preference(), 0.25);
+}
+
+// Scores of a cycle are equal, and say nothing.
+TEST_F(PreferenceTargetTest, OfEqualScoresTheProbabilityDecides) {
+  for (int i = 0; i < 3; ++i) judgments_[0].set_scores(i, 0.5);
+  EXPECT_THAT(BuildLines(), testing::UnorderedElementsAre("0: 1 > 0", "0: 1 > 2"));
+}
+
+TEST_F(PreferenceTargetTest, ScoresAreCertainOrEven) {
+  judgments_[0].clear_preferences();
+  pairing().set_target(v1::PAIR_TARGET_PREFERENCE);
+  pairing().set_tie_policy(v1::TIE_POLICY_FIRST);
+  judgments_[0].set_scores(1, 0.6);
+  const PairingOutput output = Build();
+  ASSERT_EQ(output.pairs.size(), 3u);
+  EXPECT_EQ(output.pairs[0].target(), 1);
+  EXPECT_EQ(output.pairs[2].target(), 0.5);
+  EXPECT_EQ(output.pairs[0].preference(), 0);
+}
+
 }  // namespace
 }  // namespace attune

@@ -77,5 +77,12 @@ TEST(PhaseRequestsTest, HeldOutPromptsAreAnsweredOnceByThePolicyItself) {
   EXPECT_NE(request.seed(), 7u);
 }
 
+TEST(PhaseRequestsTest, ResponsesOfTheDatasetAreForTrainingAlone) {
+  Dataset dataset = ThreePrompts();
+  for (v1::Prompt& prompt : dataset.prompts) prompt.add_given()->set_text("given");
+  EXPECT_EQ(RoundSampleRequest(Spec(), dataset, {2, 0}, 4, {}).prompts(1).given_size(), 1);
+  EXPECT_EQ(HoldoutSampleRequest(Spec(), dataset, {2, 0}, 4, {}).prompts(1).given_size(), 0);
+}
+
 }  // namespace
 }  // namespace attune

@@ -159,5 +159,27 @@ TEST(PresetsTest, LossesBringTheirOptionsAndTargets) {
   EXPECT_EQ(mcm.objective().view_weights_size(), 2);
 }
 
+TEST(PresetsTest, OfflineDpo) {
+  const v1::JobSpec spec = Resolve("algorithm: ALGORITHM_OFFLINE_DPO");
+  ExpectBlocks(
+      spec, "num_generations: 0 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128 ",
+      "strategy: PAIRING_STRATEGY_BEST_WORST min_margin: 0 include_gold: false "
+      "max_pairs_per_prompt: 4096 length_penalty: 0 ",
+      "loss_type: LOSS_TYPE_SIGMOID beta: 0.1 label_smoothing: 0 reference: REFERENCE_INITIAL ",
+      "learning_rate: 1e-06 per_device_train_batch_size: 8 gradient_accumulation_steps: 1 "
+      "num_train_epochs: 1 max_grad_norm: 1 lr_scheduler_type: LR_SCHEDULER_TYPE_LINEAR "
+      "warmup_ratio: 0 ");
+  EXPECT_EQ(spec.oracle().kind(), v1::ORACLE_KIND_DATASET);
+  EXPECT_EQ(spec.rounds(), 1u);
+  EXPECT_EQ(spec.prompts_per_round(), 10'000'000u);  // all there are
+}
+
+TEST(PresetsTest, AnOfflineJobMayHaveAnotherOracle) {
+  const v1::JobSpec spec = Resolve(
+      "algorithm: ALGORITHM_OFFLINE_DPO oracle { kind: ORACLE_KIND_LENGTH target_length: 9 }");
+  EXPECT_EQ(spec.oracle().kind(), v1::ORACLE_KIND_LENGTH);
+  EXPECT_EQ(spec.oracle().target_length(), 9u);
+}
+
 }  // namespace
 }  // namespace attune

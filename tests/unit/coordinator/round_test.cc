@@ -166,5 +166,30 @@ TEST(RoundTest, SaysWhyNoPairIsLeft) {
               StatusIs(absl::StatusCode::kNotFound, "2 ties"));
 }
 
+TEST(RoundTest, CountsTheResponsesOfTheDataset) {
+  v1::JobSpec spec = Spec();
+  spec.mutable_sampling()->set_num_generations(1);
+  std::vector<v1::Response> responses = Responses();
+  for (int i : {1, 3}) responses[i].set_provenance(v1::PROVENANCE_GIVEN);
+  EXPECT_OK(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses, {1, 1}}));
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses, {1, 2}}),
+              StatusIs(absl::StatusCode::kInternal, "prompt 3 has 2 responses instead of 3"));
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses, {1, 0}}),
+              StatusIs(absl::StatusCode::kInternal, "but the dataset does not give it"));
+  responses[1].set_provenance(v1::PROVENANCE_STUDENT);
+  EXPECT_THAT(AdvanceRound(spec, WithPrompts(), ResponsesSampled{responses, {1, 1}}),
+              StatusIs(absl::StatusCode::kInternal, "but the dataset gives it"));
+}
+
+TEST(RoundTest, WithTheDatasetAsOracleNoSampleIsEvaluated) {
+  v1::JobSpec spec = Spec();
+  spec.mutable_evaluation()->set_holdout_prompts(2);
+  const v1::RoundRecord record = NewRound("jobs/j", 0, Policy(0));
+  EXPECT_THAT(AdvanceRound(spec, record, PolicyPublished{}),
+              StatusIs(absl::StatusCode::kInternal, "0 judgments for 2 held-out prompts"));
+  spec.mutable_oracle()->set_kind(v1::ORACLE_KIND_DATASET);
+  EXPECT_OK(AdvanceRound(spec, record, PolicyPublished{}));
+}
+
 }  // namespace
 }  // namespace attune

@@ -143,5 +143,17 @@ TEST(TrainingOrderTest, AgainstAnOpponentChosenIsThePolicysResponse) {
   EXPECT_EQ(Training(v1::LOSS_TYPE_XPO, v1::REFERENCE_ROLLOUT, pair).target(), 0.75);
 }
 
+TEST(TrainingOrderTest, AnUnpairedRejectedResponseKeepsItsPrompt) {
+  v1::Pair pair = MakePair();
+  EXPECT_EQ(Training(v1::LOSS_TYPE_KTO, v1::REFERENCE_ROLLOUT, pair)
+                .rejected_prompt_token_ids_size(), 0);
+  pair.mutable_rejected()->set_prompt_index(4);
+  pair.mutable_rejected()->set_prompt_token_ids(0, 66);
+  const v1::TrainingPair training = Training(v1::LOSS_TYPE_KTO, v1::REFERENCE_ROLLOUT, pair);
+  ASSERT_EQ(training.rejected_prompt_token_ids_size(), 1);
+  EXPECT_EQ(training.rejected_prompt_token_ids(0), 66u);
+  EXPECT_EQ(training.prompt_token_ids(0), 5u);
+}
+
 }  // namespace
 }  // namespace attune

@@ -512,5 +512,55 @@ TEST_F(ResponseSamplerTest, StopsBetweenPromptsWhenTheCallerHasGone) {
   EXPECT_LE(asked, 4);
 }
 
+// Those of the dataset come after the samples and before gold, and are scored as gold is.
+TEST_F(ResponseSamplerTest, ScoresTheResponsesThatPromptsBring) {
+  v1::SampleRequest request = Request({"Once upon a time", "The dog"});
+  request.set_include_gold(true);
+  request.set_with_initial_logps(true);
+  request.set_with_hidden_sums(true);
+  v1::Prompt& prompt = *request.mutable_prompts(1);
+  prompt.set_gold(" ran away.");
+  for (const char* text : {" barked.", " ran away."}) prompt.add_given()->set_text(text);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 9);
+  const v1::Response& first = sampled.responses(6);
+  EXPECT_EQ(first.text(), " barked.");
+  EXPECT_EQ(first.sample(), 3u);
+  EXPECT_EQ(first.provenance(), v1::PROVENANCE_GIVEN);
+  EXPECT_EQ(first.finish_reason(), v1::FINISH_REASON_STOP);
+  EXPECT_EQ(Floats(first.logps()), Score(*held_->policy, first));
+  EXPECT_EQ(Floats(first.initial_logps()), Score(*held_->initial, first));
+  EXPECT_GT(first.hidden_sum_size(), 0);
+  v1::Response second = sampled.responses(7);
+  v1::Response gold = sampled.responses(8);
+  EXPECT_EQ(gold.sample(), 5u);
+  gold.set_sample(second.sample());
+  gold.set_provenance(second.provenance());
+  EXPECT_EQ(gold.SerializeAsString(), second.SerializeAsString());
+}
+
+TEST_F(ResponseSamplerTest, WithoutSamplesTheRestOfSamplingDoesNotMatter) {
+  v1::SampleRequest request = Request({"The dog", "The cat"});
+  request.mutable_sampling()->Clear();
+  request.mutable_sampling()->set_num_generations(0);
+  for (v1::Prompt& prompt : *request.mutable_prompts()) prompt.add_given()->set_text(" ran.");
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  ASSERT_EQ(sampled.responses_size(), 2);
+  EXPECT_EQ(sampled.responses(1).sample(), 0u);
+  request.mutable_prompts(1)->clear_given();
+  EXPECT_THAT(Sample(request), StatusIs(StatusCode::kInvalidArgument));
+}
+
+TEST_F(ResponseSamplerTest, GivenResponsesMayFillTheContextAndNoMore) {
+  std::string text;
+  while (held_->tokenizer->Encode(text, true).size() < 600) text += " a";
+  v1::SampleRequest request = Request({"The dog"});
+  request.mutable_prompts(0)->add_given()->set_text(text);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  const v1::Response& given = sampled.responses(3);
+  EXPECT_EQ(given.prompt_token_ids_size() + given.token_ids_size(), 512);
+  EXPECT_EQ(given.finish_reason(), v1::FINISH_REASON_LENGTH);
+}
+
 }  // namespace
 }  // namespace attune
