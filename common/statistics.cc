@@ -52,8 +52,7 @@ Interval WilsonInterval(double wins, double trials) {
   const double rate = wins / trials;
   const double scale = 1 / (1 + kZ * kZ / trials);
   const double middle = rate + kZ * kZ / (2 * trials);
-  const double half =
-      kZ * std::sqrt(rate * (1 - rate) / trials + kZ * kZ / (4 * trials * trials));
+  const double half = kZ * std::sqrt(rate * (1 - rate) / trials + kZ * kZ / (4 * trials * trials));
   return {.low = std::max(0.0, scale * (middle - half)),
           .high = std::min(1.0, scale * (middle + half))};
 }

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_split.h"
 #include "common/check.h"
-#include "coordinator/evaluation.h"
+#include "common/statistics.h"
 
 namespace attune {
 namespace {

@@ -14,7 +14,8 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/status_macros.h"
-#include "coordinator/evaluation.h"
+#include "coordinator/alarms.h"
+#include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/round_order.h"
@@ -64,6 +65,15 @@ std::string PhaseMessage(const RoundStep& step) {
   }
 }
 
+// Of the alarms of a phase, for the event that tells of it.
+std::string AlarmText(const std::vector<v1::Alarm>& alarms) {
+  std::string text;
+  for (const v1::Alarm& alarm : alarms) {
+    absl::StrAppend(&text, "; ALARM ", AlarmLabel(alarm.kind()), ": ", alarm.message());
+  }
+  return text;
+}
+
 }  // namespace
 
 JobRunner::JobRunner(JobBook* book, Store* store, Workers* workers, Metrics* metrics,
@@ -85,6 +95,7 @@ absl::Status JobRunner::RunJob(Context& context) {
   for (uint32_t round = 0; round <= context.job.resolved_spec().rounds(); ++round) {
     ATTUNE_RETURN_IF_ERROR(LoadRound(context, round));
     ATTUNE_RETURN_IF_ERROR(RunRound(context));
+    if (context.record.gate_stopped()) break;
   }
   return Finish(context);
 }
@@ -129,7 +140,7 @@ absl::Status JobRunner::LoadRound(Context& context, uint32_t round) {
     ATTUNE_RETURN_IF_ERROR(model.status());
     policy.set_digest(model->weights_digest());
   } else {
-    policy = PolicyAfter(context.record);  // of the round before
+    policy = PolicyOfNextRound(context.record);  // of the round before
   }
   context.record = NewRound(context.job.name(), round, policy);
   *context.record.mutable_start_time() = ToTimestamp(WallTime());
@@ -152,6 +163,7 @@ absl::Status JobRunner::RunRound(Context& context) {
       return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, step.status());
     }
     ATTUNE_RETURN_IF_ERROR(step.status());
+    ATTUNE_RETURN_IF_ERROR(CompareWithEarlierRounds(context, &*step));
     ATTUNE_RETURN_IF_ERROR(Commit(context, *std::move(step), watch.Seconds()));
   }
   return absl::OkStatus();
@@ -249,31 +261,8 @@ absl::StatusOr<PhaseResult> JobRunner::Train(const Context& context) {
   ATTUNE_RETURN_IF_ERROR(result.status());
   trained.policy = result->policy();
   trained.reference_digest = result->reference_digest();
+  trained.probe = result->probe();
   return trained;
-}
-
-absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
-  const v1::RoundRecord& record = context.record;
-  const v1::JobSpec& spec = context.job.resolved_spec();
-  const Policies policies = PoliciesFor(context, PolicyAfter(record));
-  ATTUNE_RETURN_IF_ERROR(
-      workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
-  if (context.holdout.empty() || !EvaluatesSamples(spec)) return PolicyPublished{};
-  const v1::SampleRequest request = HoldoutSampleRequest(
-      spec, context.dataset, context.holdout, record.round(), PolicyAfter(record));
-  ATTUNE_ASSIGN_OR_RETURN(
-      const std::vector<v1::Response> responses,
-      workers_->Sample(request, policies, context.stop, ProgressOf(context, "responses", true)));
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::vector<v1::Judgment> judgments,
-      workers_->Judge(MakeJudgeRequest(spec.oracle(), context.dataset, responses), context.stop,
-                      ProgressOf(context, "judgments", true)));
-  std::vector<v1::Judgment> initial;
-  if (record.round() > 0) {
-    ATTUNE_ASSIGN_OR_RETURN(initial, store_->ListHoldoutJudgments(context.job.ordinal(), 0));
-  }
-  return PolicyPublished{.evaluation = Evaluate(responses, judgments, initial),
-                         .holdout_judgments = std::move(judgments)};
 }
 
 absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds) {
@@ -285,6 +274,7 @@ absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds)
   if (record.phase() == v1::ROUND_PHASE_PUBLISHED) {
     *record.mutable_end_time() = ToTimestamp(WallTime());
     if (record.round() == 0) *context.job.mutable_initial_evaluation() = record.evaluation();
+    context.job.set_best_round(record.best_round());
   }
   const std::string message = PhaseMessage(step);
   const size_t cut = CutResponses(step.responses);
@@ -293,11 +283,15 @@ absl::Status JobRunner::Commit(Context& context, RoundStep step, double seconds)
   commit.judgments = std::move(step.judgments);
   commit.pairs = std::move(step.pairs);
   commit.holdout_judgments = std::move(step.holdout_judgments);
+  commit.holdout_responses = std::move(step.holdout_responses);
+  commit.drop_holdout_responses = std::move(step.drop_holdout_responses);
   commit.drop_samples = step.drop_samples;
-  ATTUNE_RETURN_IF_ERROR(book_->Write(std::move(commit), message));
+  ATTUNE_RETURN_IF_ERROR(
+      book_->Write(std::move(commit), absl::StrCat(message, AlarmText(step.alarms))));
   LogInfo(record.name(), ": ", message, absl::StrFormat(" (%.1f s)", seconds));
   if (cut > 0) LogWarning(record.name(), ": ", cut, kCutMessage);
   CountPhase(context, record, seconds);
+  TellAlarms(context, step.alarms);
   context.record = std::move(record);
   if (context.record.phase() == v1::ROUND_PHASE_PUBLISHED) RemoveOldCheckpoints(context);
   return absl::OkStatus();
@@ -313,9 +307,11 @@ absl::Status JobRunner::Finish(Context& context) {
   context.job.set_pairs_digest(pairs.HexDigest());
   context.job.set_weights_digest(PolicyAfter(context.record).digest());
   context.job.set_state(v1::JOB_STATE_SUCCEEDED);
+  context.job.set_message(GateMessage(context.record));
   *context.job.mutable_end_time() = ToTimestamp(WallTime());
-  LogInfo(context.job.name(), " succeeded");
-  return book_->Write({.job = &context.job}, "succeeded");
+  LogInfo(context.job.name(), " succeeded ", context.job.message());
+  return book_->Write({.job = &context.job},
+                      context.record.gate_stopped() ? context.job.message() : "succeeded");
 }
 
 void JobRunner::End(Context& context, const absl::Status& status) {
@@ -371,7 +367,8 @@ void JobRunner::RemoveOldCheckpoints(const Context& context) const {
     uint32_t round = 0;
     const uint32_t now = context.record.round();
     const bool old_checkpoint =
-        absl::SimpleAtoi(absl::StripPrefix(name, "round-"), &round) && round + keep <= now;
+        absl::SimpleAtoi(absl::StripPrefix(name, "round-"), &round) && round + keep <= now &&
+        round != context.record.best_round();
     const bool old_reference =
         absl::SimpleAtoi(absl::StripPrefix(name, "reference-"), &round) && round <= now;
     if (!old_checkpoint && !old_reference) continue;

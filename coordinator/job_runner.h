@@ -14,6 +14,7 @@
 #include "attune/v1/round.pb.h"
 #include "common/metrics.h"
 #include "coordinator/dataset.h"
+#include "coordinator/evaluation.h"
 #include "coordinator/job_book.h"
 #include "coordinator/round.h"
 #include "coordinator/workers.h"
@@ -61,7 +62,14 @@ class JobRunner {
   [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> AskOracle(
       const Context& context, const v1::OracleSpec& oracle,
       const std::vector<v1::Response>& responses);
+
+  // What a phase means in view of the rounds before: alarms, the gate, which held-out responses go.
+  absl::Status CompareWithEarlierRounds(const Context& context, RoundStep* step);
+  // Held-out responses that the record's round is judged against.
+  [[nodiscard]] absl::StatusOr<std::vector<EarlierRound>> HoldoutsBefore(const Context& context);
+
   absl::Status Commit(Context& context, RoundStep step, double seconds);
+  void TellAlarms(const Context& context, const std::vector<v1::Alarm>& alarms);
   void CountPhase(const Context& context, const v1::RoundRecord& record, double seconds);
   Policies PoliciesFor(const Context& context, const v1::PolicyVersion& version) const;
   std::string CheckpointPath(const v1::Job& job, uint32_t round) const;

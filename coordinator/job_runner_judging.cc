@@ -58,8 +58,9 @@ absl::StatusOr<std::vector<v1::Judgment>> JobRunner::AskOracle(
     const Context& context, const v1::OracleSpec& oracle,
     const std::vector<v1::Response>& responses) {
   if (oracle.kind() == v1::ORACLE_KIND_DATASET) return JudgeByDataset(context.dataset, responses);
+  const bool evaluating = NextPhase(context.record) == v1::ROUND_PHASE_PUBLISHED;
   auto judgments = JudgePatiently(*workers_, MakeJudgeRequest(oracle, context.dataset, responses),
-                                  {}, context.stop, ProgressOf(context, "judgments", false));
+                                  {}, context.stop, ProgressOf(context, "judgments", evaluating));
   if (!absl::IsInvalidArgument(judgments.status())) return judgments;
   return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
 }
@@ -80,7 +81,8 @@ absl::StatusOr<PhaseResult> JobRunner::Judge(const Context& context) {
                             AskOracle(context, auxiliary.oracle(), responses));
     AddAuxiliary(others, &judgments);
   }
-  return ResponsesJudged{ForAllPrompts(record, positions, std::move(judgments))};
+  return ResponsesJudged{ForAllPrompts(record, positions, std::move(judgments)),
+                         std::move(responses)};
 }
 
 }  // namespace attune

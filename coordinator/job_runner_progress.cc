@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "common/clock.h"
+#include "common/log.h"
+#include "coordinator/alarms.h"
 #include "coordinator/job_runner.h"
 
 namespace attune {
@@ -20,6 +22,14 @@ ProgressCall JobRunner::ProgressOf(const Context& context, const std::string& un
     now.set_per_second(static_cast<double>(done) / std::max(watch.Seconds(), 1e-3));
     book_->SetProgress(job, now);
   };
+}
+
+void JobRunner::TellAlarms(const Context& context, const std::vector<v1::Alarm>& alarms) {
+  for (const v1::Alarm& alarm : alarms) {
+    LogWarning(context.record.name(), ": ", AlarmLabel(alarm.kind()), ": ", alarm.message());
+    metrics_->Add("attune_alarms_total", "Alarms about a round's diagnosis, by kind.", 1,
+                  {{"job", context.job.name()}, {"kind", AlarmLabel(alarm.kind())}});
+  }
 }
 
 void JobRunner::CountPhase(const Context& context, const v1::RoundRecord& record, double seconds) {

@@ -131,9 +131,19 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
   CheckEnum("precision", training.precision(), &block);
 }
 
+void CheckEvaluation(const v1::EvaluationSpec& evaluation, Violations* violations) {
+  Block block("evaluation.", violations);
+  block.Range("holdout_prompts", evaluation.holdout_prompts(), {0, 100000});
+  CheckEnum("gate", evaluation.gate(), &block);
+  block.Range("gate_win_rate", evaluation.gate_win_rate(), {0, 1});
+  if (evaluation.gate() != v1::GATE_CONTINUE && evaluation.holdout_prompts() == 0) {
+    block.Add("gate", absl::StrCat("is ", EnumName(evaluation.gate()),
+                                   ", which needs evaluation.holdout_prompts above 0"));
+  }
+}
+
 void CheckRest(const v1::JobSpec& spec, Violations* violations) {
   Block block("", violations);
-  block.Range("evaluation.holdout_prompts", spec.evaluation().holdout_prompts(), {0, 100000});
   block.Range("checkpoint.save_total_limit", spec.checkpoint().save_total_limit(), {1, 1000});
   if (spec.pipeline().max_staleness() > 0) {
     block.Add("pipeline.max_staleness", absl::StrCat("is ", spec.pipeline().max_staleness(),
@@ -172,6 +182,7 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   CheckPairing(spec, &resolved.violations);
   CheckObjective(spec, &resolved.violations);
   CheckTraining(spec.training(), &resolved.violations);
+  CheckEvaluation(spec.evaluation(), &resolved.violations);
   CheckRest(spec, &resolved.violations);
   const Violations inputs = CheckJobInputs(spec);
   resolved.violations.insert(resolved.violations.end(), inputs.begin(), inputs.end());

@@ -113,6 +113,11 @@ v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t 
   if (!candidates.preferences.empty() && selected.of_rejected == nullptr) {
     pair.set_preference(candidates.preferences[chosen * candidates.size() + rejected]);
   }
+  const v1::Response& chosen_response = candidates.responses[chosen];
+  const v1::Response& rejected_response = of_rejected.responses[rejected];
+  if (!chosen_response.hidden_sum().empty() && !rejected_response.hidden_sum().empty()) {
+    pair.set_ches(PairChes(chosen_response, rejected_response));
+  }
   return pair;
 }
 

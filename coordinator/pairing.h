@@ -45,8 +45,9 @@ struct PairingOutput {
 // goes by scores; with target preference by the probabilities, if there are any, and so do margins.
 //
 // Win rate of a candidate: as PairingSpec.win_rate. Pair.target: as PairingSpec.target, 1/2 for a
-// tie that tie_policy soft keeps, always 1 for teacher_wins and unpaired. Margins: sums of weight * score over
-// the auxiliary oracles. Pairs carry no Response.hidden_sum.
+// tie that tie_policy soft keeps, always 1 for teacher_wins and unpaired. Margins: sums of
+// weight * score over the auxiliary oracles. Pair.ches is there where both responses have a
+// hidden_sum, which pairs do not carry.
 PairingOutput BuildPairs(const PairingInput& input);
 
 }  // namespace attune

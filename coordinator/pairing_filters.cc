@@ -119,16 +119,13 @@ void SortByGap(const Candidates& candidates, std::vector<Proposal>& proposals) {
             [&](const Proposal& a, const Proposal& b) { return key(a) < key(b); });
 }
 
-// ln-CHES under the policy that sampled.
-double ChesOf(const Selected& pair) {
-  const Sides sides = SidesOf(pair);
-  const double score =
-      ChesScore<float>(sides.chosen.hidden_sum(), sides.chosen.token_ids_size(),
-                       sides.rejected.hidden_sum(), sides.rejected.token_ids_size());
+}  // namespace
+
+double PairChes(const v1::Response& chosen, const v1::Response& rejected) {
+  const double score = ChesScore<float>(chosen.hidden_sum(), chosen.token_ids_size(),
+                                        rejected.hidden_sum(), rejected.token_ids_size());
   return std::isnan(score) ? std::numeric_limits<double>::infinity() : score;
 }
-
-}  // namespace
 
 std::vector<Proposal> FilterProposals(const v1::PairingSpec& spec, const Candidates& candidates,
                                       const std::vector<Proposal>& proposals,
@@ -161,7 +158,10 @@ std::vector<Selected> KeepLowestChes(const v1::PairingSpec& spec, std::vector<Se
                                      v1::PairCounts* counts) {
   if (spec.ches_percentile() >= 100) return pairs;
   std::vector<double> scores;
-  for (const Selected& pair : pairs) scores.push_back(ChesOf(pair));
+  for (const Selected& pair : pairs) {
+    const Sides sides(*pair.candidates, pair.proposal);
+    scores.push_back(PairChes(sides.chosen, sides.rejected));
+  }
   std::vector<size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),

@@ -43,6 +43,9 @@ struct Selected {
   }
 };
 
+// ln-CHES of a pair under the policy that sampled; infinite where it is no number.
+double PairChes(const v1::Response& chosen, const v1::Response& rejected);
+
 // Of a round's pairs the ches_percentile of lowest ln-CHES, rounded up, in their order; of equal
 // scores the first, and a score that is no number is the highest. Counts the others.
 std::vector<Selected> KeepLowestChes(const v1::PairingSpec& spec, std::vector<Selected> pairs,

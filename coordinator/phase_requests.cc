@@ -41,7 +41,7 @@ v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dat
   request.set_seed(spec.seed());
   request.set_include_gold(spec.pairing().include_gold());
   request.set_with_initial_logps(spec.objective().reference() == v1::REFERENCE_INITIAL);
-  request.set_with_hidden_sums(NeedsHiddenSums(spec));
+  request.set_with_hidden_sums(true);
   const LossNeeds needs = NeedsOf(spec.objective());
   if (!needs.corrupted && !needs.views) ClearCorrupted(&request);
   return request;

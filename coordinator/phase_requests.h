@@ -13,7 +13,8 @@
 
 namespace attune {
 
-// Whether pairing looks at Response.hidden_sum.
+// Whether pairing cannot do without Response.hidden_sum, which is always asked for: the diagnosis of
+// the pairs is made of it where there is one.
 bool NeedsHiddenSums(const v1::JobSpec& spec);
 
 // Whether policies are evaluated by responses to held-out prompts; the oracle `dataset` could not

@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "common/status_macros.h"
 #include "coordinator/curriculum.h"
+#include "coordinator/diagnosis.h"
 #include "coordinator/judging.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/resource_name.h"
@@ -50,7 +51,7 @@ absl::Status CheckResponse(const v1::JobSpec& spec, const v1::RoundRecord& recor
   if (NeedsHiddenSums(spec) && response.hidden_sum().empty()) {
     return Wrong(record, absl::StrCat(which, " lacks the sum of its hidden states"));
   }
-  if (NeedsHiddenSums(spec) && response.hidden_sum_size() != width) {
+  if (response.hidden_sum_size() != width) {
     return Wrong(record, absl::StrCat(which, " has a sum of hidden states of ",
                                       response.hidden_sum_size(), " numbers instead of ", width));
   }
@@ -104,6 +105,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
   }
   record.set_responses(static_cast<uint32_t>(result.responses.size()));
   record.set_response_tokens(tokens);
+  DiagnoseSamples(spec.pairing().defects(), result.responses, record.mutable_diagnosis());
   step.responses = std::move(result.responses);
   return step;
 }
@@ -174,6 +176,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, Respo
     const std::vector<double> spreads = Spreads(result.judgments);
     record.mutable_spreads()->Assign(spreads.begin(), spreads.end());
   }
+  DiagnoseJudgments(result.responses, result.judgments, record.mutable_diagnosis());
   step.judgments = std::move(result.judgments);
   return step;
 }
@@ -196,6 +199,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step, Pairs
   ATTUNE_CHECK(counts.kept() == result.output.pairs.size());
   *record.mutable_pairs() = counts;
   record.set_pairs_digest(result.output.digest);
+  DiagnosePairs(result.output.pairs, record.mutable_diagnosis());
   step.pairs = std::move(result.output.pairs);
   return step;
 }
@@ -210,6 +214,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PolicyTrai
   *record.mutable_trained_policy() = std::move(result.policy);
   record.set_checkpoint_path(std::move(result.checkpoint_path));
   record.set_reference_digest(std::move(result.reference_digest));
+  *record.mutable_diagnosis()->mutable_probe() = std::move(result.probe);
   record.mutable_steps()->Assign(result.steps.begin(), result.steps.end());
   return step;
 }
@@ -224,6 +229,7 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
   }
   *step.record.mutable_evaluation() = std::move(result.evaluation);
   step.holdout_judgments = std::move(result.holdout_judgments);
+  step.holdout_responses = std::move(result.holdout_responses);
   step.drop_samples = true;
   return step;
 }
@@ -250,6 +256,10 @@ v1::RoundPhase NextPhase(const v1::RoundRecord& record) {
 const v1::PolicyVersion& PolicyAfter(const v1::RoundRecord& record) {
   ATTUNE_CHECK(record.phase() >= v1::ROUND_PHASE_TRAINED);
   return record.trained_policy();
+}
+
+const v1::PolicyVersion& PolicyOfNextRound(const v1::RoundRecord& record) {
+  return record.has_next_policy() ? record.next_policy() : PolicyAfter(record);
 }
 
 absl::StatusOr<RoundStep> AdvanceRound(const v1::JobSpec& spec, const v1::RoundRecord& record,

@@ -29,6 +29,7 @@ struct ResponsesSampled {
 };
 struct ResponsesJudged {
   std::vector<v1::Judgment> judgments;  // by prompt in the record's order
+  std::vector<v1::Response> responses;  // that were judged, for the diagnosis; stored already
 };
 struct PairsBuilt {
   PairingOutput output;
@@ -38,10 +39,12 @@ struct PolicyTrained {
   std::string checkpoint_path;
   std::vector<v1::StepMetrics> steps;
   std::string reference_digest;  // of the mixed reference of the next round; empty: none
+  v1::PairProbe probe;
 };
 struct PolicyPublished {
   v1::Evaluation evaluation;
   std::vector<v1::Judgment> holdout_judgments;  // empty without held-out prompts
+  std::vector<v1::Response> holdout_responses;  // as they are kept to be compared with later ones
 };
 using PhaseResult = std::variant<PromptsChosen, ResponsesSampled, ResponsesJudged, PairsBuilt,
                                  PolicyTrained, PolicyPublished>;
@@ -53,7 +56,11 @@ struct RoundStep {
   std::vector<v1::Judgment> judgments;
   std::vector<v1::Pair> pairs;
   std::vector<v1::Judgment> holdout_judgments;
+  std::vector<v1::Response> holdout_responses;
   bool drop_samples = false;
+  // Of the rounds before, too; filled in by who knows them.
+  std::vector<uint32_t> drop_holdout_responses;  // rounds
+  std::vector<v1::Alarm> alarms;                 // of this phase; in the record as well
 };
 
 // The record a round begins with. Round 0 stands for the initial policy: it begins as if trained,
@@ -66,6 +73,11 @@ v1::RoundPhase NextPhase(const v1::RoundRecord& record);
 // The policy that exists once the round is done: trained_policy.
 const v1::PolicyVersion& PolicyAfter(const v1::RoundRecord& record);
 
+// The policy that the next round begins with: next_policy where the gate set it, else PolicyAfter.
+const v1::PolicyVersion& PolicyOfNextRound(const v1::RoundRecord& record);
+
+// Also fills in what record.diagnosis tells of the phase. Alarms and the gate need the rounds
+// before: alarms.h, gate.h.
 // `result` must be the alternative of NextPhase(record). INTERNAL, naming what is wrong, when it is
 // incomplete or does not belong to the record (a response missing, twice, or of another policy, a
 // score that is not finite, ...); NOT_FOUND when no pair was left to learn from;

@@ -26,15 +26,17 @@ enum class ColumnFamily : uint32_t {
   kHoldoutJudgments = 7,  // RoundItemKey(prompt_index) -> Judgment
   kPairs = 8,             // RoundItemKey(index) -> Pair
   kEvents = 9,            // EventKey -> JobEvent
+  kHoldoutResponses = 10,  // RoundItemKey(prompt_index) -> Response; since version 2
 };
 
-inline constexpr size_t kColumnFamilies = 10;
+inline constexpr size_t kColumnFamilies = 11;
 inline constexpr std::array<const char*, kColumnFamilies> kColumnFamilyNames = {
     "meta",      "jobs",      "job_names",         "requests", "rounds",
-    "responses", "judgments", "holdout_judgments", "pairs",    "events"};
+    "responses", "judgments", "holdout_judgments", "pairs",    "events",
+    "holdout_responses"};
 
 // What this version of Attune reads and writes; stored under kSchemaVersionKey as EncodeU64.
-inline constexpr uint64_t kSchemaVersion = 1;
+inline constexpr uint64_t kSchemaVersion = 2;
 inline constexpr absl::string_view kSchemaVersionKey = "schema_version";
 // The ordinal of the next job, EncodeU64; ordinals begin with 1.
 inline constexpr absl::string_view kNextOrdinalKey = "next_ordinal";

@@ -114,7 +114,14 @@ absl::StatusOr<v1::Job> GetJobByOrdinal(const StoreDb& db, uint64_t ordinal) {
   return *std::move(job);
 }
 
-// Writes the version into a new store; refuses one that is not ours.
+absl::Status WriteSchemaVersion(StoreDb& db) {
+  Batch batch(db);
+  batch.Put(ColumnFamily::kMeta, kSchemaVersionKey, EncodeU64(kSchemaVersion));
+  return batch.Commit();
+}
+
+// Writes the version into a new store and into an older one, whose new column families were made,
+// empty, when it was opened; refuses one that is not ours.
 absl::Status CheckSchemaVersion(StoreDb& db) {
   ATTUNE_ASSIGN_OR_RETURN(const std::optional<uint64_t> version,
                           GetNumber(db, ColumnFamily::kMeta, kSchemaVersionKey));
@@ -125,14 +132,13 @@ absl::Status CheckSchemaVersion(StoreDb& db) {
     if (!jobs.empty()) {
       return db.DamagedError(ColumnFamily::kMeta, kSchemaVersionKey, "there is no schema version");
     }
-    Batch batch(db);
-    batch.Put(ColumnFamily::kMeta, kSchemaVersionKey, EncodeU64(kSchemaVersion));
-    return batch.Commit();
+    return WriteSchemaVersion(db);
   }
   if (*version == 0) {
     return db.DamagedError(ColumnFamily::kMeta, kSchemaVersionKey, "the schema version is 0");
   }
-  if (*version <= kSchemaVersion) return absl::OkStatus();
+  if (*version < kSchemaVersion) return WriteSchemaVersion(db);
+  if (*version == kSchemaVersion) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "the store in ", db.directory(), " has schema version ", *version,
       "; this version of Attune reads versions up to ", kSchemaVersion,
@@ -165,6 +171,14 @@ void AddRound(Batch& batch, uint64_t ordinal, const Commit& commit) {
   for (const v1::Judgment& judgment : commit.holdout_judgments) {
     batch.PutMessage(ColumnFamily::kHoldoutJudgments,
                      RoundItemKey(ordinal, round, judgment.prompt_index()), judgment);
+  }
+  for (uint32_t dropped : commit.drop_holdout_responses) {
+    ATTUNE_CHECK(dropped != round);
+    batch.DeletePrefix(ColumnFamily::kHoldoutResponses, RoundKey(ordinal, dropped));
+  }
+  for (const v1::Response& response : commit.holdout_responses) {
+    batch.PutMessage(ColumnFamily::kHoldoutResponses,
+                     RoundItemKey(ordinal, round, response.prompt_index()), response);
   }
   for (const v1::Pair& pair : commit.pairs) {
     ATTUNE_CHECK(pair.round() == round);
@@ -227,6 +241,7 @@ absl::Status Store::Write(uint64_t job_ordinal, const Commit& commit) {
   } else {
     ATTUNE_CHECK(commit.responses.empty() && commit.judgments.empty() && commit.pairs.empty());
     ATTUNE_CHECK(commit.holdout_judgments.empty() && !commit.drop_samples);
+    ATTUNE_CHECK(commit.holdout_responses.empty() && commit.drop_holdout_responses.empty());
   }
   for (const v1::JobEvent& event : commit.events) {
     ATTUNE_CHECK(event.sequence() > 0);
@@ -273,6 +288,12 @@ absl::StatusOr<std::vector<v1::Judgment>> Store::ListJudgments(uint64_t job_ordi
 absl::StatusOr<std::vector<v1::Judgment>> Store::ListHoldoutJudgments(uint64_t job_ordinal,
                                                                       uint32_t round) const {
   return ListMessages<v1::Judgment>(*state_->db, ColumnFamily::kHoldoutJudgments,
+                                    PrefixRange(RoundKey(job_ordinal, round)));
+}
+
+absl::StatusOr<std::vector<v1::Response>> Store::ListHoldoutResponses(uint64_t job_ordinal,
+                                                                      uint32_t round) const {
+  return ListMessages<v1::Response>(*state_->db, ColumnFamily::kHoldoutResponses,
                                     PrefixRange(RoundKey(job_ordinal, round)));
 }
 

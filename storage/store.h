@@ -27,8 +27,10 @@ struct Commit {
   std::vector<v1::Response> responses;    // of round->round()
   std::vector<v1::Judgment> judgments;    // of round->round()
   std::vector<v1::Pair> pairs;            // of round->round()
-  // Of the held-out prompts: the initial policy's responses are kept for later comparisons.
+  // Of the held-out prompts. Responses are kept to be judged again, beside those of later rounds.
   std::vector<v1::Judgment> holdout_judgments;
+  std::vector<v1::Response> holdout_responses;  // one a prompt
+  std::vector<uint32_t> drop_holdout_responses;  // rounds whose held-out responses go
   bool drop_samples = false;  // responses and judgments of the round go, once pairs and evaluation
                               // made from them are published
   std::vector<v1::JobEvent> events;       // with their sequence numbers
@@ -62,6 +64,9 @@ class Store {
   [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> ListJudgments(uint64_t job_ordinal,
                                                                         uint32_t round) const;
   [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> ListHoldoutJudgments(
+      uint64_t job_ordinal, uint32_t round) const;
+  // By prompt_index.
+  [[nodiscard]] absl::StatusOr<std::vector<v1::Response>> ListHoldoutResponses(
       uint64_t job_ordinal, uint32_t round) const;
   // Calls `visit` for each pair in order of index until it returns false.
   absl::Status VisitPairs(uint64_t job_ordinal, uint32_t round,

@@ -20,8 +20,8 @@ double Mean(const std::vector<double>& values) {
 }
 
 // Rock, paper, scissors.
-constexpr double kGame[] = {0.5, 0.0, 1.0,   //
-                            1.0, 0.5, 0.0,   //
+constexpr double kGame[] = {0.5, 0.0, 1.0,  //
+                            1.0, 0.5, 0.0,  //
                             0.0, 1.0, 0.5};
 
 // Wilson 1927; 8 of 10 gives (0.4902, 0.9433), the usual textbook example.

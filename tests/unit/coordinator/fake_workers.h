@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/digest.h"
+#include "common/files.h"
 #include "common/rng.h"
 #include "coordinator/workers.h"
 
@@ -24,6 +25,10 @@ class FakeWorkers final : public Workers {
   };
   std::function<void()> before_train = [] {};
   std::vector<int> judged_items;  // of each Judge call
+  // Of a response, whose text begins with "round R" for the policy of round R.
+  std::function<double(const std::string&)> score = [](const std::string& text) {
+    return static_cast<double>(Crc32c(text) % 1000);
+  };
 
   absl::StatusOr<v1::DescribeModelResponse> DescribeModel(const std::string&,
                                                           std::stop_token) override {
@@ -71,7 +76,7 @@ class FakeWorkers final : public Workers {
       judgment.set_failure(fail_judgment(item));
       if (!judgment.failure().empty()) continue;
       for (const std::string& text : item.responses()) {
-        judgment.add_scores(static_cast<double>(Crc32c(text) % 1000));
+        judgment.add_scores(score(text));
       }
     }
     return judgments;
@@ -86,6 +91,7 @@ class FakeWorkers final : public Workers {
     metrics.set_steps(1);
     (*metrics.mutable_values())["loss"] = 0.5;
     step(metrics);
+    if (absl::Status status = CreateDirectories(request.output_path()); !status.ok()) return status;
     v1::TrainRoundResult result;
     result.mutable_policy()->set_round(request.round());
     result.mutable_policy()->set_digest(
@@ -111,7 +117,7 @@ class FakeWorkers final : public Workers {
       response.add_logps(-0.5f);
       if (request.with_initial_logps()) response.add_initial_logps(-0.75f);
     }
-    response.set_text(absl::StrCat("words ", rng.Bits(9)));
+    response.set_text(absl::StrCat("round ", request.policy().round(), " words ", rng.Bits(9)));
     *response.mutable_policy() = request.policy();
     return response;
   }

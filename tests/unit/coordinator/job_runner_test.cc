@@ -12,6 +12,7 @@
 #include "coordinator/dataset.h"
 #include "coordinator/job_spec.h"
 #include "coordinator/presets.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/coordinator/fake_workers.h"
@@ -51,6 +52,7 @@ class JobRunnerTest : public testing::Test {
     spec.mutable_objective()->set_reference(v1::REFERENCE_PREVIOUS_ROUND);
     spec.mutable_evaluation()->set_holdout_prompts(4);
     spec.mutable_checkpoint()->set_save_total_limit(1);
+    if (customize_) customize_(spec);
     spec = WithPresetAndDefaults(spec);
     return job;
   }
@@ -78,6 +80,7 @@ class JobRunnerTest : public testing::Test {
   // Runs the job in a fresh store named `run`, crashing each time `crash(call)` says so.
   v1::Job RunJob(const std::string& run, const std::function<bool(int)>& crash) {
     FakeWorkers workers;
+    if (score_) workers.score = score_;
     v1::Job job = MakeJob();
     bool created = false;
     for (int life = 0; life < 100; ++life) {
@@ -107,7 +110,25 @@ class JobRunnerTest : public testing::Test {
     return job;
   }
 
+  // From round 2 on, whatever comes of it is worse than round 1.
+  void PlantARegression(v1::Gate gate) {
+    customize_ = [gate](v1::JobSpec& spec) {
+      spec.set_rounds(3);
+      spec.mutable_evaluation()->set_gate(gate);
+    };
+    score_ = [](const std::string& text) {
+      const double luck = static_cast<double>(Crc32c(text) % 1000) / 1000;
+      return luck + (text[6] == '0' ? 10 : text[6] == '1' ? 20 : 0);  // "round 1 words"
+    };
+  }
+
+  std::vector<v1::RoundRecord> Rounds(const std::string& run, const v1::Job& job) const {
+    return Store::Open(StorePath(run)).value()->ListRounds(job.ordinal()).value();
+  }
+
   const std::string directory_;
+  std::function<void(v1::JobSpec&)> customize_;
+  std::function<double(const std::string&)> score_;
 };
 
 TEST_F(JobRunnerTest, RunsAllRoundsToSuccess) {
@@ -218,6 +239,80 @@ TEST_F(JobRunnerTest, QuarantinedPromptsAreDrawnAgainWhenAsked) {
   ASSERT_EQ(rounds[2].prompt_indices_size(), 7);
   EXPECT_EQ(rounds[2].prompt_indices(6), bad);
   EXPECT_EQ(rounds[2].quarantined_size(), 0);
+}
+
+TEST_F(JobRunnerTest, EveryRoundIsComparedWithAllBeforeIt) {
+  customize_ = [](v1::JobSpec& spec) { spec.set_rounds(3); };
+  const v1::Job job = RunJob("compared", [](int) { return false; });
+  const std::vector<v1::RoundRecord> rounds = Rounds("compared", job);
+  ASSERT_EQ(rounds.size(), 4u);
+  for (const v1::RoundRecord& record : rounds) {
+    const v1::Evaluation& evaluation = record.evaluation();
+    ASSERT_EQ(evaluation.against_size(), static_cast<int>(record.round()));
+    for (uint32_t other = 0; other < record.round(); ++other) {
+      EXPECT_EQ(evaluation.against(static_cast<int>(other)).round(), other);
+    }
+    if (record.round() > 0) {
+      EXPECT_DOUBLE_EQ(evaluation.win_rate(), evaluation.against(0).win_rate());
+    }
+  }
+  auto store = Store::Open(StorePath("compared")).value();
+  for (uint32_t round : {0, 1, 2, 3}) {
+    const auto kept = store->ListHoldoutResponses(job.ordinal(), round).value();
+    ASSERT_EQ(kept.size(), 4u);
+    EXPECT_EQ(kept[0].token_ids_size(), 4);
+    EXPECT_EQ(kept[0].logps_size(), 0) << "what no oracle is shown is not kept";
+  }
+}
+
+TEST_F(JobRunnerTest, EveryPhaseIsDiagnosed) {
+  const v1::Job job = RunJob("plain", [](int) { return false; });
+  const v1::Diagnosis diagnosis = Rounds("plain", job)[1].diagnosis();
+  EXPECT_DOUBLE_EQ(diagnosis.entropy(), 0.5);
+  EXPECT_DOUBLE_EQ(diagnosis.mean_length(), 4);
+  EXPECT_DOUBLE_EQ(diagnosis.chosen_length(), 4);
+  EXPECT_GT(diagnosis.mean_margin(), 0);
+  EXPECT_EQ(diagnosis.tie_rate(), 0);
+  EXPECT_EQ(diagnosis.kl(), 1) << "of the initial policy's held-out responses";
+}
+
+TEST_F(JobRunnerTest, AGateThatStopsEndsTheJobWithItsBestRound) {
+  PlantARegression(v1::GATE_STOP);
+  const v1::Job job = RunJob("stopped", [](int) { return false; });
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(job.best_round(), 1u);
+  EXPECT_NE(job.message().find("the gate stopped the job after round 2"), std::string::npos);
+  const std::vector<v1::RoundRecord> rounds = Rounds("stopped", job);
+  ASSERT_EQ(rounds.size(), 3u);
+  ASSERT_EQ(rounds[2].diagnosis().alarms_size(), 1);
+  EXPECT_EQ(rounds[2].diagnosis().alarms(0).kind(), v1::ALARM_KIND_REGRESSION);
+}
+
+TEST_F(JobRunnerTest, AGateThatOnlyTellsGoesOn) {
+  PlantARegression(v1::GATE_CONTINUE);
+  const v1::Job job = RunJob("told", [](int) { return false; });
+  EXPECT_EQ(job.best_round(), 1u);
+  const std::vector<v1::RoundRecord> rounds = Rounds("told", job);
+  ASSERT_EQ(rounds.size(), 4u);
+  EXPECT_EQ(rounds[2].diagnosis().alarms(0).kind(), v1::ALARM_KIND_REGRESSION);
+  EXPECT_EQ(rounds[3].policy().round(), 2u);
+}
+
+TEST_F(JobRunnerTest, AGateThatRollsBackGoesOnFromTheBestRoundWhereverItIsKilled) {
+  PlantARegression(v1::GATE_ROLL_BACK);
+  const v1::Job plain = RunJob("rolled-back", [](int) { return false; });
+  const std::vector<v1::RoundRecord> rounds = Rounds("rolled-back", plain);
+  ASSERT_EQ(rounds.size(), 4u);
+  EXPECT_EQ(rounds[2].policy().round(), 1u);
+  EXPECT_EQ(rounds[3].policy().digest(), rounds[1].trained_policy().digest());
+  EXPECT_THAT(ListDirectory(JoinPath(directory_, "checkpoints/test")).value(),
+              testing::UnorderedElementsAre("round-1", "round-3"))
+      << "save_total_limit is 1, but the best one is kept";
+  for (int n = 14; n <= 17; ++n) {  // round 2 is published and evaluated, round 3 begins
+    const v1::Job job = RunJob(absl::StrCat("killed-", n), [&](int call) { return call == n; });
+    EXPECT_EQ(job.pairs_digest(), plain.pairs_digest()) << "killed at call " << n;
+    EXPECT_EQ(job.weights_digest(), plain.weights_digest()) << "killed at call " << n;
+  }
 }
 
 TEST_F(JobRunnerTest, FailsWithAReasonWhenWorkersGiveUp) {

@@ -150,6 +150,7 @@ const std::vector<RangeCase>& RangeCases() {
       {"training.adam_beta1", "at least 0 and below 1", {0, 0.99}, {-0.1, 1}},
       {"training.adam_beta2", "at least 0 and below 1", {0, 0.99}, {-0.1, 1}},
       {"training.adam_epsilon", "above 0 and at most 1", {1e-12, 1}, {0, 1.1}},
+      {"evaluation.gate_win_rate", "between 0 and 1", {0, 1}, {-0.1, 1.1}},
       {"checkpoint.save_total_limit", "between 1 and 1000", {1, 1000}, {0, 1001}},
   };
   return cases;
@@ -194,6 +195,19 @@ TEST_F(JobSpecTest, HoldoutIsLimitedEvenForAHugeDataset) {
                                 "100000"));
 }
 
+TEST_F(JobSpecTest, AGateNeedsHeldOutPrompts) {
+  for (const v1::Gate gate : {v1::GATE_STOP, v1::GATE_ROLL_BACK}) {
+    const auto with_gate = [&](uint32_t holdout) {
+      return ResolveWith([&](v1::JobSpec& spec) {
+        spec.mutable_evaluation()->set_gate(gate);
+        spec.mutable_evaluation()->set_holdout_prompts(holdout);
+      });
+    };
+    EXPECT_THAT(with_gate(1), testing::IsEmpty());
+    EXPECT_THAT(with_gate(0), ElementsAre(testing::HasSubstr("evaluation.gate: is ")));
+  }
+}
+
 TEST_F(JobSpecTest, NumbersAreFinite) {
   int doubles = 0;
   for (const RangeCase& c : RangeCases()) {
@@ -205,7 +219,7 @@ TEST_F(JobSpecTest, NumbersAreFinite) {
                   ElementsAre(HasSubstr(absl::StrCat("is ", value, "; must be"))));
     }
   }
-  EXPECT_EQ(doubles, 15);
+  EXPECT_EQ(doubles, 16);
 }
 
 TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {

@@ -221,6 +221,18 @@ TEST_F(ChesFilterTest, HiddenStatesAreNotStored) {
   }
 }
 
+TEST_F(ChesFilterTest, PairsTellTheirScoreWhereThereAreHiddenStates) {
+  AddPair(3);
+  AddPair(-2, 4, 2);
+  AddPair(1);
+  responses_.back().clear_hidden_sum();
+  const PairingOutput output = Build();
+  ASSERT_EQ(output.pairs.size(), 3u);
+  EXPECT_NEAR(output.pairs[0].ches(), 3, 1e-6);
+  EXPECT_NEAR(output.pairs[1].ches(), -2, 1e-6);
+  EXPECT_EQ(output.pairs[2].ches(), 0);
+}
+
 // A round of random responses, of which every filter has its share.
 class ManyPairsTest : public PairingTest {
  protected:

@@ -47,13 +47,14 @@ TEST(PhaseRequestsTest, ARoundSamplesAsTheJobSays) {
   EXPECT_TRUE(request.with_initial_logps());
 }
 
-TEST(PhaseRequestsTest, HiddenSumsAreForPairsFilteredByThem) {
+TEST(PhaseRequestsTest, HiddenSumsAreAskedForAndNeededWherePairsAreFilteredByThem) {
   v1::JobSpec spec = Spec();
-  EXPECT_TRUE(RoundRequest(spec).with_hidden_sums());
+  EXPECT_TRUE(NeedsHiddenSums(spec));
   spec.mutable_pairing()->set_ches_percentile(100);
-  EXPECT_FALSE(RoundRequest(spec).with_hidden_sums());
+  EXPECT_FALSE(NeedsHiddenSums(spec));
+  EXPECT_TRUE(RoundRequest(spec).with_hidden_sums());
   spec.mutable_pairing()->clear_ches_percentile();  // a job of before there was the filter
-  EXPECT_FALSE(RoundRequest(spec).with_hidden_sums());
+  EXPECT_FALSE(NeedsHiddenSums(spec));
 }
 
 TEST(PhaseRequestsTest, CorruptedPromptsAreForTheLossesThatUseThem) {

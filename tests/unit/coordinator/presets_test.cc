@@ -103,6 +103,8 @@ TEST(PresetsTest, NothingGivenIsDnoPrctWithTheDefaults) {
   EXPECT_EQ(spec.prompts_per_round(), 256);
   EXPECT_EQ(spec.seed(), 42);
   EXPECT_EQ(spec.evaluation().holdout_prompts(), 64);
+  EXPECT_EQ(spec.evaluation().gate(), v1::GATE_CONTINUE);
+  EXPECT_EQ(spec.evaluation().gate_win_rate(), 0.5);
   EXPECT_EQ(spec.checkpoint().save_total_limit(), 3);
   EXPECT_TRUE(spec.pipeline().has_max_staleness());
 }

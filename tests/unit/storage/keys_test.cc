@@ -26,7 +26,8 @@ TEST(KeysTest, BytesAreForEver) {
 TEST(KeysTest, FamilyNamesAreForEver) {
   EXPECT_THAT(kColumnFamilyNames,
               testing::ElementsAre("meta", "jobs", "job_names", "requests", "rounds", "responses",
-                                   "judgments", "holdout_judgments", "pairs", "events"));
+                                   "judgments", "holdout_judgments", "pairs", "events",
+                                   "holdout_responses"));
 }
 
 TEST(KeysTest, OrderOfBytesIsOrderOfNumbers) {

@@ -74,6 +74,32 @@ TEST_F(StoreDbTest, ANewerSchemaIsRefused) {
               StatusIs(StatusCode::kFailedPrecondition, "newer version of Attune"));
 }
 
+// As version 1 wrote it: without the held-out responses.
+TEST_F(StoreDbTest, AnOlderStoreIsBroughtUpToDate) {
+  { ASSERT_OK(OpenStore()->CreateJob(MakeJob("a"), "")); }
+  {
+    std::vector<std::string> names;
+    ASSERT_TRUE(rocksdb::DB::ListColumnFamilies({}, directory_, &names).ok());
+    std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+    for (const std::string& name : names) descriptors.push_back({name, {}});
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, directory_, descriptors, &handles, &db).ok());
+    for (rocksdb::ColumnFamilyHandle* handle : handles) {
+      if (handle->GetName() == "holdout_responses") {
+        ASSERT_TRUE(db->DropColumnFamily(handle).ok());
+      }
+      db->DestroyColumnFamilyHandle(handle);
+    }
+    delete db;
+  }
+  PutRaw(ColumnFamily::kMeta, std::string(kSchemaVersionKey), EncodeU64(1));
+  const std::unique_ptr<Store> store = OpenStore();
+  ASSERT_NE(store, nullptr);
+  EXPECT_OK(store->GetJob("jobs/a"));
+  EXPECT_THAT(*store->ListHoldoutResponses(1, 0), testing::IsEmpty());
+}
+
 TEST_F(StoreDbTest, AnUnknownColumnFamilyIsRefused) {
   OpenStore();
   {

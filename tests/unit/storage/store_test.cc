@@ -239,6 +239,22 @@ TEST_F(StoreTest, AVisitorMayStop) {
   EXPECT_EQ((*store_->GetPair(ordinal, 1, 4))->prompt(), "4");
 }
 
+TEST_F(StoreTest, HeldOutResponsesStayUntilTheirRoundIsDropped) {
+  const uint64_t ordinal = NewJob("a");
+  for (uint32_t round : {0u, 1u, 2u}) {
+    const v1::RoundRecord record = MakeRound(round);
+    Commit commit{.round = &record, .holdout_responses = {MakeResponse(round, 0)}};
+    commit.drop_samples = true;
+    if (round == 2) commit.drop_holdout_responses = {1};
+    ASSERT_OK(store_->Write(ordinal, commit));
+  }
+  store_.reset();
+  store_ = OpenStore();
+  EXPECT_EQ(store_->ListHoldoutResponses(ordinal, 0)->size(), 1);
+  EXPECT_THAT(*store_->ListHoldoutResponses(ordinal, 1), IsEmpty());
+  EXPECT_EQ(store_->ListHoldoutResponses(ordinal, 2)->at(0).text(), "p2s0");
+}
+
 // A visitor sees the pairs as they were when it began: training is not disturbed by writers.
 TEST_F(StoreTest, AVisitorSeesOneState) {
   const uint64_t ordinal = NewJob("a");
