@@ -88,6 +88,9 @@ void PrintJob(const v1::Job& job) {
       {"created", FormatTime(job.create_time())},
       {"started", FormatTime(job.start_time())},
       {"ended", FormatTime(job.end_time())}};
+  if (job.initial_evaluation().prompts() > 0) {
+    rows.push_back({"best round", absl::StrCat(job.best_round())});
+  }
   if (!job.message().empty()) rows.push_back({"note", DescribeEnd(job)});
   if (!job.pairs_digest().empty()) rows.push_back({"pairs digest", job.pairs_digest()});
   if (!job.weights_digest().empty()) rows.push_back({"weights digest", job.weights_digest()});

@@ -94,6 +94,10 @@ std::vector<std::string> EvaluationDetails(const v1::Evaluation& evaluation, boo
     details.push_back(absl::StrFormat("win rate %.1f %% [%.1f, %.1f]", 100 * evaluation.win_rate(),
                                       100 * evaluation.win_rate_low(),
                                       100 * evaluation.win_rate_high()));
+    if (!evaluation.against().empty()) {
+      details.push_back(absl::StrFormat("at equal lengths %.1f %%",
+                                        100 * evaluation.length_controlled_win_rate()));
+    }
   }
   details.push_back(absl::StrFormat("score %.4g", evaluation.mean_score()));
   if (!is_initial) details.push_back(absl::StrFormat("kl %.3g", evaluation.kl()));
@@ -230,8 +234,18 @@ void JobProgress::Show(const v1::JobEvent& event) {
   terminal_.ShowLive("");
   if (event.has_record()) {
     terminal_.Print(FormatPhaseLine(event.record(), rounds_));
+    ShowAlarms(event.record());
   } else if (!event.message().empty()) {
     terminal_.Print(event.message());
+  }
+}
+
+void JobProgress::ShowAlarms(const v1::RoundRecord& record) {
+  if (record.round() != alarms_round_) alarms_shown_ = 0;
+  alarms_round_ = record.round();
+  const auto& alarms = record.diagnosis().alarms();
+  for (; alarms_shown_ < alarms.size(); ++alarms_shown_) {
+    terminal_.Print(Line(record.round(), rounds_, "ALARM", {FormatAlarm(alarms[alarms_shown_])}));
   }
 }
 

@@ -42,15 +42,19 @@ class JobProgress {
   // `rounds` is the number of rounds of the job.
   JobProgress(Terminal& terminal, uint32_t rounds);
 
+  // A phase that is done is followed by a line for each of its alarms.
   void Show(const v1::JobEvent& event);
   // A round that is done, with its steps.
   void ShowRound(const v1::RoundRecord& record);
 
  private:
   std::string AboutLeft(double elapsed) const;
+  void ShowAlarms(const v1::RoundRecord& record);
 
   Terminal& terminal_;
   const uint32_t rounds_;
+  uint32_t alarms_round_ = 0;  // whose first alarms_shown_ alarms were shown
+  int alarms_shown_ = 0;
   std::vector<double> round_seconds_;
   absl::Duration round_start_;  // MonotonicTime
 };

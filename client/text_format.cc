@@ -62,6 +62,14 @@ std::string StateName(v1::JobState state) {
   return std::string(absl::StripPrefix(v1::JobState_Name(state), "JOB_STATE_"));
 }
 
+std::string AlarmName(v1::AlarmKind kind) {
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::AlarmKind_Name(kind), "ALARM_KIND_"));
+}
+
+std::string FormatAlarm(const v1::Alarm& alarm) {
+  return absl::StrCat(AlarmName(alarm.kind()), ": ", alarm.message());
+}
+
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
   std::vector<size_t> widths(rows[0].size(), 0);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "attune/v1/job.pb.h"
+#include "attune/v1/round.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
 namespace attune {
@@ -18,6 +19,10 @@ std::string FormatBytes(uint64_t bytes);     // "1.2 MiB"
 std::string FormatTime(const google::protobuf::Timestamp& time);
 // "RUNNING", without the prefix of the enum.
 std::string StateName(v1::JobState state);
+// "displacement", without the prefix of the enum.
+std::string AlarmName(v1::AlarmKind kind);
+// "displacement: Training made ...".
+std::string FormatAlarm(const v1::Alarm& alarm);
 
 // The rows (the first is the header) in columns two blanks apart; a column of numbers is set to the
 // right. Ends with a newline; no blanks at line ends.

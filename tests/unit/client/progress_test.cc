@@ -1,5 +1,7 @@
 #include "client/progress.h"
 
+#include <functional>
+
 #include "gtest/gtest.h"
 
 namespace attune {
@@ -94,6 +96,40 @@ TEST(ProgressTest, EstimatesTheRestFromFinishedRounds) {
   EXPECT_EQ(RemainingSeconds({10, 20}, 4, 5), 25);
   EXPECT_EQ(RemainingSeconds({10, 20}, 4, 100), 15);  // a slow round: the others still to come
   EXPECT_EQ(RemainingSeconds({10, 20}, 2, 0), std::nullopt);
+}
+
+std::string PrintedBy(const std::function<void(JobProgress&)>& show) {
+  std::FILE* file = std::tmpfile();
+  {
+    Terminal terminal(file);
+    JobProgress progress(terminal, 3);
+    show(progress);
+  }
+  std::rewind(file);
+  char text[1000];
+  const size_t size = std::fread(text, 1, sizeof(text), file);
+  std::fclose(file);
+  return std::string(text, size);
+}
+
+TEST(ProgressTest, ShowsEachAlarmOnce) {
+  v1::RoundRecord record = MakeRecord(2, v1::ROUND_PHASE_JUDGED);
+  v1::Alarm& alarm = *record.mutable_diagnosis()->add_alarms();
+  alarm.set_kind(v1::ALARM_KIND_LENGTH_BIAS);
+  alarm.set_message("Scores follow length.");
+  EXPECT_EQ(PrintedBy([&](JobProgress& progress) {
+              v1::JobEvent event;
+              *event.mutable_record() = record;
+              progress.Show(event);
+              event.mutable_record()->set_phase(v1::ROUND_PHASE_PAIRED);
+              progress.Show(event);  // the record still has it
+              *event.mutable_record() = MakeRecord(3, v1::ROUND_PHASE_SAMPLED);
+              progress.Show(event);
+            }),
+            "round 2/3  judged    640 responses  mean score 1.235  1.0 s\n"
+            "round 2/3  ALARM     length_bias: Scores follow length.\n"
+            "round 2/3  paired    250 pairs, dropped 6 (4 tie, 2 low margin)\n"
+            "round 3/3  sampled   640 responses  51,200 tokens  4.1 s\n");
 }
 
 TEST(ProgressTest, PrintsEventsAsLines) {
