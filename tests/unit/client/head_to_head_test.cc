@@ -44,7 +44,7 @@ TEST(HeadToHeadTest, IsAntisymmetricAroundOneHalf) {
   }
   EXPECT_DOUBLE_EQ(matrix.At(2, 1)->win_rate, 0.55);
   EXPECT_EQ(matrix.cycle_rate, 0);
-  EXPECT_DOUBLE_EQ(matrix.newest_exploitability, 0.05);  // round 2 wins 55 %
+  EXPECT_NEAR(matrix.newest_exploitability, 0.05, 1e-12);  // round 2 wins 55 %
 }
 
 // Round 1 beats 0, 2 beats 1, 0 beats 2.
@@ -52,7 +52,7 @@ TEST(HeadToHeadTest, FindsRoundsThatGoInCircles) {
   const HeadToHeadMatrix matrix = MakeHeadToHead({MakeRecord({0.8}), MakeRecord({0.2, 0.8})});
   EXPECT_DOUBLE_EQ(matrix.cycle_rate, 1);
   EXPECT_NEAR(matrix.uniform_exploitability, 0, 1e-12);
-  EXPECT_DOUBLE_EQ(matrix.newest_exploitability, 0.3);
+  EXPECT_NEAR(matrix.newest_exploitability, 0.3, 1e-12);
   EXPECT_THAT(matrix.ratings,
               ElementsAre(DoubleNear(0, 1e-6), DoubleNear(0, 1e-6), DoubleNear(0, 1e-6)));
 }
