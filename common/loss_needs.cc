@@ -71,6 +71,8 @@ constexpr NamedNeeds kNeeds[] = {
     {"realign", {.reference = true, .corrupted = true}},
     {"nash_md",
      {.reference = true, .win_probability = true, .self_weighted = true, .opponent = true}},
+    // Models that score responses.
+    {"reward_model", {.rewards = true}},
 };
 
 constexpr bool LossNeeds::*kMembers[] = {
@@ -78,8 +80,8 @@ constexpr bool LossNeeds::*kMembers[] = {
     &LossNeeds::scores, &LossNeeds::relevance, &LossNeeds::soft_target, &LossNeeds::smoothing,
     &LossNeeds::divergence, &LossNeeds::win_rates, &LossNeeds::win_probability,
     &LossNeeds::self_weighted, &LossNeeds::opponent, &LossNeeds::margins, &LossNeeds::gold,
-    &LossNeeds::mismatched, &LossNeeds::corrupted, &LossNeeds::views, &LossNeeds::vocabulary,
-    &LossNeeds::running_mean, &LossNeeds::couples_batch};
+    &LossNeeds::mismatched, &LossNeeds::corrupted, &LossNeeds::views, &LossNeeds::rewards,
+    &LossNeeds::vocabulary, &LossNeeds::running_mean, &LossNeeds::couples_batch};
 static_assert(sizeof(LossNeeds) == std::size(kMembers) * sizeof(bool), "a need is not listed");
 
 }  // namespace

@@ -29,6 +29,7 @@ struct LossNeeds {
   bool mismatched = false;
   bool corrupted = false;
   bool views = false;
+  bool rewards = false;        // of a model with a score head, in place of log-probabilities
   bool vocabulary = false;     // sequence_kl: both models' logits at every position
   bool running_mean = false;   // bco_shift, of all rewards so far
   bool couples_batch = false;  // an example's loss depends on the others of the update

@@ -112,6 +112,14 @@ int64_t ReadLabels(ConfigReader* reader) {
   return 2;
 }
 
+// Transformers takes any number here, such as -1; one that is no token of the vocabulary pads
+// nothing.
+int64_t ReadPadId(const ConfigReader& reader, const ModelFamily& family) {
+  const auto field = reader.object().find("pad_token_id");
+  if (field == reader.object().end()) return family.pad_token_id;
+  return field->is_number_integer() ? field->get<int64_t>() : -1;
+}
+
 void ReadEosIds(const std::string& directory, ConfigReader* reader, const ModelFamily& family,
                 ModelConfig* config) {
   std::vector<int32_t> fallback;
@@ -150,6 +158,7 @@ absl::StatusOr<ConfigReport> InspectModelConfig(const std::string& directory) {
   config.tie_word_embeddings = reader.Bool("tie_word_embeddings", family->tie_word_embeddings);
   family->read(&reader, &config);
   ReadEosIds(directory, &reader, *family, &config);
+  config.pad_token_id = ReadPadId(reader, *family);
   if (sizes_usable) report.config = std::move(config);
   return report;
 }

@@ -63,6 +63,9 @@ struct ModelConfig {
   bool tie_word_embeddings;
   // > 0: a *ForSequenceClassification, with a score head in place of the vocabulary's.
   int64_t num_labels = 0;
+  // Of which a classifier passes over those at the end when it looks for the last token (as
+  // transformers, which finds padding by its id); -1: none.
+  int64_t pad_token_id = -1;
   int64_t max_position_embeddings;     // longest prompt + response, tokens
   std::vector<int32_t> eos_token_ids;  // any of them ends a response; from generation_config.json
                                        // where that exists, else config.json; may be empty

@@ -27,6 +27,7 @@ struct ModelFamily {
   double norm_eps = 1e-6;
   bool tie_word_embeddings = false;
   int32_t eos_token_id = -1;                 // -1: none
+  int32_t pad_token_id = -1;
   absl::Span<const char* const> known = {};  // of the fields that CheckUnsupportedFields looks at
   // Fills in what is its own; the sizes, labels, attention_scale and rope are there.
   void (*read)(ConfigReader* reader, ModelConfig* config);

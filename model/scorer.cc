@@ -151,6 +151,7 @@ absl::StatusOr<std::vector<float>> ClassificationScores(const Policy& policy,
   }
   ATTUNE_RETURN_IF_ERROR(CheckLength(policy, ids.size(), 0));
   ATTUNE_RETURN_IF_ERROR(CheckIds(policy, ids, "text"));
+  while (ids.size() > 1 && ids.back() == policy.config().pad_token_id) ids.remove_suffix(1);
   KvCache cache;
   std::vector<PolicyRow> rows;
   for (size_t i = 0; i < ids.size(); ++i) {

@@ -38,9 +38,9 @@ absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_
     const Policy& policy, absl::Span<const int32_t> prompt_ids,
     absl::Span<const int32_t> completion_ids);
 
-// The outputs of a sequence classifier's `score` head at the last token, [num_labels]: of a reward
-// model with one label, the reward. `ids` without padding. INVALID_ARGUMENT when the policy has no
-// such head or the ids do not fit.
+// The outputs of a sequence classifier's `score` head at the last token that is not its padding
+// token, [num_labels]: of a reward model with one label, the reward. INVALID_ARGUMENT when the
+// policy has no such head or the ids do not fit.
 [[nodiscard]] absl::StatusOr<std::vector<float>> ClassificationScores(
     const Policy& policy, absl::Span<const int32_t> ids);
 

@@ -12,6 +12,7 @@
 #include "common/digest.h"
 #include "common/files.h"
 #include "common/status_macros.h"
+#include "model/model_family.h"
 #include "model/safetensors.h"
 #include "model/tensor_type.h"
 #include "nlohmann/json.hpp"
@@ -50,8 +51,32 @@ bool BelongsToCheckpoint(absl::string_view name) {
          absl::StartsWith(name, "NOTICE");
 }
 
+// Makes the config.json of a language model that of a classifier.
+void DescribeClassifier(const ModelConfig& config, nlohmann::ordered_json* json) {
+  for (const ModelFamily& family : ModelFamilies()) {
+    if (config.model_type != family.model_type) continue;
+    const std::string name = absl::StrCat(family.class_prefix, "ForSequenceClassification");
+    (*json)["architectures"] = nlohmann::ordered_json::array({name});
+  }
+  (*json)["num_labels"] = config.num_labels;
+  if (config.pad_token_id >= 0) (*json)["pad_token_id"] = config.pad_token_id;
+  const auto names_before = json->find("id2label");
+  if (names_before != json->end() &&
+      static_cast<int64_t>(names_before->size()) == config.num_labels) {
+    return;
+  }
+  nlohmann::ordered_json names, ids;
+  for (int64_t label = 0; label < config.num_labels; ++label) {
+    const std::string name = absl::StrCat("LABEL_", label);
+    names[absl::StrCat(label)] = name;
+    ids[name] = label;
+  }
+  (*json)["id2label"] = std::move(names);
+  (*json)["label2id"] = std::move(ids);
+}
+
 absl::Status WriteSmallFiles(const std::string& source, const std::string& to,
-                             const std::string& attune_json) {
+                             const ModelConfig& model, const std::string& attune_json) {
   const std::string config_path = JoinPath(source, "config.json");
   ATTUNE_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(config_path));
   auto config = nlohmann::ordered_json::parse(bytes, nullptr, /*allow_exceptions=*/false);
@@ -60,6 +85,7 @@ absl::Status WriteSmallFiles(const std::string& source, const std::string& to,
   }
   config["torch_dtype"] = "float32";
   if (config.contains("dtype")) config["dtype"] = "float32";  // its name since transformers 5
+  if (model.num_labels > 0) DescribeClassifier(model, &config);
   ATTUNE_RETURN_IF_ERROR(WriteFile(JoinPath(to, "config.json"), config.dump(2) + "\n"));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(source));
   for (const std::string& name : names) {
@@ -79,7 +105,7 @@ absl::Status WriteAndVerify(const std::string& directory, const std::string& sou
     tensors.push_back({spec.name, spec.shape, ViewOf(&weights[spec.offset])});
   }
   ATTUNE_RETURN_IF_ERROR(WriteWeightFiles(directory, tensors, shard_bytes_max));
-  ATTUNE_RETURN_IF_ERROR(WriteSmallFiles(source, directory, attune_json));
+  ATTUNE_RETURN_IF_ERROR(WriteSmallFiles(source, directory, config, attune_json));
   ATTUNE_RETURN_IF_ERROR(SyncDirectory(directory));
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig read_config, LoadModelConfig(directory));
   ATTUNE_ASSIGN_OR_RETURN(const WeightFiles read, WeightFiles::Open(directory, read_config));

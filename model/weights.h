@@ -30,8 +30,9 @@ std::string WeightsDigest(const std::vector<TensorSpec>& layout, const WeightFil
 // safetensors in shards of up to `shard_bytes_max` (WriteWeightFiles), and the small files
 // (config.json, tokenizer*, generation_config.json, special_tokens_map.json, ...) copied from
 // `source`, with torch_dtype in config.json set to float32; besides these `attune_json` as
-// attune.json. Appears whole or not at all: written under a temporary name, synced, read back and
-// verified, then renamed.
+// attune.json. With `config` of a sequence classifier, config.json names that class, its labels and
+// the padding token, whatever the source is. Appears whole or not at all: written under a temporary
+// name, synced, read back and verified, then renamed.
 absl::Status SaveCheckpoint(const std::string& directory, const std::string& source,
                             const ModelConfig& config, absl::Span<const float> weights,
                             const std::string& attune_json,

@@ -46,7 +46,6 @@ DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<f
                                          absl::Span<float> gradients, TensorType precision)
     : config_(config), precision_(precision), frozen_(gradients.empty()) {
   const std::vector<TensorSpec> layout = WeightLayout(config);
-  ATTUNE_CHECK(config.num_labels == 0);
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) >= WeightCount(layout));
   ATTUNE_CHECK(frozen_ || parameters.size() == gradients.size());
   const TensorViews values(layout, parameters);
@@ -104,6 +103,7 @@ at::Tensor DifferentiableModel::TokenLogProbs(const PackedSequences& batch) cons
 
 TargetColumns DifferentiableModel::ScoreTargets(const PackedSequences& batch,
                                                 const TargetQuestions& questions) const {
+  ATTUNE_CHECK(config_.num_labels == 0);
   HeadRows reference;
   if (questions.reference != nullptr) {
     const at::NoGradGuard no_gradients;
@@ -112,6 +112,12 @@ TargetColumns DifferentiableModel::ScoreTargets(const PackedSequences& batch,
   const at::AutoGradMode gradients(at::GradMode::is_enabled() && !frozen_);
   return ScoreTargetsOp(RunLayers(batch), IndexTensor(batch.targets), reference,
                         questions.log_sum_squares);
+}
+
+at::Tensor DifferentiableModel::Scores(const PackedSequences& batch) const {
+  ATTUNE_CHECK(config_.num_labels > 0);
+  const at::AutoGradMode gradients(at::GradMode::is_enabled() && !frozen_);
+  return LinearOp(RunLayers(batch).hidden_TK, head_);
 }
 
 // The order of operations is the sampler's (Policy::Forward). Sums of two tensors, and products

@@ -44,10 +44,11 @@ class DifferentiableModel {
   // `gradients`, as long as `parameters`; empty: the model is frozen, and its passes, the same bit
   // for bit, keep nothing for backward ones. With `precision` kBf16, linear weights and embeddings
   // are rounded to that for both passes, as Policy::Create rounds them; `parameters` keep their
-  // precision. `config` is that of a model of tokens (num_labels 0).
+  // precision.
   DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
                       absl::Span<float> gradients, TensorType precision = TensorType::kF32);
 
+  // Of a language model:
   // Natural log-probability of every target given all tokens before it, [targets], with gradients.
   // The numbers of the sampler, bit for bit, however the sequences are packed. Tokens are within
   // the vocabulary, sequences not longer than max_position_embeddings.
@@ -57,6 +58,10 @@ class DifferentiableModel {
   // the same batch, without gradients; it may be of another architecture, trainable or frozen, and
   // must live, unchanged, until the backward pass is done.
   TargetColumns ScoreTargets(const PackedSequences& batch, const TargetQuestions& questions) const;
+
+  // Of a classifier: what the head says of the target rows, [rows, num_labels], with gradients; the
+  // numbers of ClassificationScores (model/scorer.h), bit for bit. No targets.
+  at::Tensor Scores(const PackedSequences& batch) const;
 
   // To be called after the parameters have changed. No backward pass may be open.
   void ParametersChanged();

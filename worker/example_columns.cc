@@ -33,15 +33,21 @@ std::string NameOf(const v1::TrainingPair& pair, const char* what) {
   return absl::StrCat("pair ", pair.index(), ", ", what, " response");
 }
 
+// The responses of an unpaired example have prompts of their own.
+Ids RejectedPrompt(const v1::TrainingPair& pair) {
+  return IdsOf(pair.rejected_prompt_token_ids().empty() ? pair.prompt_token_ids()
+                                                        : pair.rejected_prompt_token_ids());
+}
+
 // All but the mismatched ones.
 std::vector<Sequence> TrainedSequences(const TrainingObjective& objective,
                                        const v1::TrainingPair& pair) {
-  std::vector<Sequence> sequences;
   const Ids prompt = IdsOf(pair.prompt_token_ids());
-  const char* name = "chosen";
-  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
-    sequences.push_back({NameOf(pair, name), prompt, IdsOf(response->token_ids())});
-    name = sequences.size() == 1 ? "rejected" : "another";
+  std::vector<Sequence> sequences = {
+      {NameOf(pair, "chosen"), prompt, IdsOf(pair.chosen().token_ids())},
+      {NameOf(pair, "rejected"), RejectedPrompt(pair), IdsOf(pair.rejected().token_ids())}};
+  for (const v1::TrainingResponse& other : pair.others()) {
+    sequences.push_back({NameOf(pair, "another"), prompt, IdsOf(other.token_ids())});
   }
   const Ids corrupted = IdsOf(pair.corrupted_prompt_token_ids());
   for (int64_t k = 0; k < CorruptedSequences(objective.needs); ++k) {
@@ -51,13 +57,14 @@ std::vector<Sequence> TrainedSequences(const TrainingObjective& objective,
   return sequences;
 }
 
-// Responses of another prompt, cut to what the model takes after this one.
+// Responses of another example, cut to what the model takes after the prompts of this one: its
+// chosen response after that of the chosen one here, and alike the rejected.
 std::vector<Sequence> MismatchedSequencesOf(const v1::TrainingPair& pair,
                                             const ModelConfig& config) {
-  const Ids prompt = IdsOf(pair.prompt_token_ids());
-  const size_t room = std::max<int64_t>(1, config.max_position_embeddings - prompt.size());
   std::vector<Sequence> sequences;
   for (const v1::TrainingResponse& response : pair.mismatched()) {
+    const Ids prompt = sequences.empty() ? IdsOf(pair.prompt_token_ids()) : RejectedPrompt(pair);
+    const size_t room = std::max<int64_t>(1, config.max_position_embeddings - prompt.size());
     sequences.push_back({NameOf(pair, "mismatched"), prompt,
                          IdsOf(response.token_ids()).subspan(0, room)});
   }
@@ -135,9 +142,9 @@ at::Tensor ModelColumns(const ResponseColumns& columns, const at::Tensor& anchor
                         const at::Tensor& wpo_log_weights) {
   const at::Tensor zeros = at::zeros_like(columns.lengths);
   const auto or_zeros = [&](const at::Tensor& column) { return column.defined() ? column : zeros; };
-  return at::stack({columns.logps, or_zeros(columns.sequence_kl),
+  return at::stack({or_zeros(columns.logps), or_zeros(columns.sequence_kl),
                     or_zeros(columns.self_weighted_logps), or_zeros(anchor_kl),
-                    or_zeros(columns.reference_logps), columns.lengths,
+                    or_zeros(columns.rewards), or_zeros(columns.reference_logps), columns.lengths,
                     or_zeros(wpo_log_weights)},
                    1);
 }
@@ -171,12 +178,30 @@ absl::StatusOr<at::Tensor> MismatchedColumns(const TrainingModels& models,
   return at::cat({columns, at::zeros({batch.tokens.count, kColumns - kScoreColumn}, Doubles())}, 1);
 }
 
+// Of a reward model.
+absl::StatusOr<ExampleColumns> RewardColumns(const TrainingObjective& objective,
+                                             const TrainingModels& models,
+                                             const v1::TrainingPair& pair) {
+  ATTUNE_ASSIGN_OR_RETURN(
+      const SequenceBatch batch,
+      MakeScoredBatch(TrainedSequences(objective, pair), *models.config));
+  ResponseColumns columns;
+  columns.lengths = SequenceLengths(batch.tokens);
+  columns.rewards = models.policy->Scores(batch.packed).select(1, 0).to(at::kDouble);
+  ExampleColumns result;
+  result.values =
+      at::cat({ModelColumns(columns, {}, {}), GivenColumns(pair, batch.tokens.count)}, 1);
+  result.tokens = static_cast<double>(batch.token_count);
+  return result;
+}
+
 }  // namespace
 
 absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
                                                 const TrainingModels& models,
                                                 const v1::TrainingPair& pair) {
   ATTUNE_RETURN_IF_ERROR(CheckExample(objective, models, pair));
+  if (objective.needs.rewards) return RewardColumns(objective, models, pair);
   ATTUNE_ASSIGN_OR_RETURN(
       const SequenceBatch batch,
       MakeSequenceBatch(TrainedSequences(objective, pair), *models.config));
@@ -241,6 +266,9 @@ LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& valu
   batch.rejected_win_rate = column(1, kWinRateColumn);
   batch.chosen_margin = column(0, kMarginColumn);
   batch.rejected_margin = column(1, kMarginColumn);
+  if (objective.score_margin) {
+    batch.score_margin = column(0, kScoreColumn) - column(1, kScoreColumn);
+  }
   if (objective.weighting) {
     batch.weights = WpoWeights(column(0, kWpoLogWeightColumn), column(1, kWpoLogWeightColumn),
                                /*clamp=*/false);

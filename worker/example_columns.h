@@ -23,6 +23,7 @@ enum Column : int64_t {
   kSequenceKlColumn,
   kSelfWeightedColumn,
   kAnchorKlColumn,
+  kRewardColumn,  // of a reward model, which has none of the others that models say
   kReferenceLogpColumn,
   kLengthColumn,
   kWpoLogWeightColumn,
@@ -36,10 +37,11 @@ enum Column : int64_t {
 struct ExampleColumns {
   at::Tensor values;  // [SequencesOf(objective), kColumns], float64
   double tokens;      // prompts and responses of all sequences
-  // logp - recorded rollout logp of its responses: what changed since they were sampled.
-  double chosen_change;
-  double rejected_change;
-  double largest_change;  // |.| of any of them
+  // logp - recorded rollout logp of its responses: what changed since they were sampled. 0 for a
+  // reward model.
+  double chosen_change = 0;
+  double rejected_change = 0;
+  double largest_change = 0;  // |.| of any of them
 };
 
 // Read alone.

@@ -1,13 +1,16 @@
 #include "worker/policy_files.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <ATen/ATen.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/files.h"
+#include "common/rng.h"
 #include "common/status_macros.h"
+#include "model/layout.h"
 #include "model/weights.h"
 #include "nlohmann/json.hpp"
 #include "worker/objectives/combination.h"
@@ -15,6 +18,8 @@
 
 namespace attune {
 namespace {
+
+constexpr uint64_t kScoreHeadTag = 0x73636f7265;  // "score"
 
 // An earlier attempt may have left the same directory; it goes first.
 absl::Status Save(const std::string& path, const v1::TrainRoundRequest& request,
@@ -29,21 +34,10 @@ at::Tensor ViewOf(const std::vector<float>& weights) {  // which is not written 
   return at::from_blob(const_cast<float*>(weights.data()), static_cast<int64_t>(weights.size()));
 }
 
-}  // namespace
-
-const std::string& DirectoryOf(const v1::PolicySource& source) {
-  return source.checkpoint_path().empty() ? source.model_path() : source.checkpoint_path();
-}
-
-absl::StatusOr<PolicyWeights> LoadPolicyWeights(const v1::PolicySource& source) {
+absl::StatusOr<PolicyWeights> Load(const v1::PolicySource& source) {
   const std::string& directory = DirectoryOf(source);
   PolicyWeights policy;
   ATTUNE_ASSIGN_OR_RETURN(policy.config, LoadModelConfig(directory));
-  if (policy.config.num_labels > 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot train ", directory, ": it is a sequence classifier with ",
-                     policy.config.num_labels, " labels, not a language model"));
-  }
   ATTUNE_ASSIGN_OR_RETURN(policy.weights, LoadWeights(directory, policy.config));
   const std::string& expected = source.version().digest();
   if (expected.empty()) return policy;
@@ -54,6 +48,62 @@ absl::StatusOr<PolicyWeights> LoadPolicyWeights(const v1::PolicySource& source) 
                                             " has ", expected));
   }
   return policy;
+}
+
+// Draw `i` of a standard normal distribution (Box-Muller).
+double Normal(const CounterRng& rng, uint64_t i) {
+  constexpr double kTurn = 6.283185307179586;
+  const double radius = std::sqrt(-2 * std::log(1 - rng.Uniform(2 * i)));
+  return radius * std::cos(kTurn * rng.Uniform(2 * i + 1));
+}
+
+PolicyWeights WithScoreHead(const PolicyWeights& policy, uint64_t seed) {
+  PolicyWeights model = {policy.config, {}};
+  ModelConfig& config = model.config;
+  config.num_labels = 1;
+  config.logit_softcap = 0;
+  const bool pads = config.pad_token_id >= 0 && config.pad_token_id < config.vocab_size;
+  if (!pads && !config.eos_token_ids.empty()) config.pad_token_id = config.eos_token_ids.front();
+  const std::vector<TensorSpec> before = WeightLayout(policy.config);
+  const std::vector<TensorSpec> layout = WeightLayout(config);
+  const std::string head = RefsOf(config).head.weight;
+  model.weights.resize(WeightCount(layout));
+  for (const TensorSpec& spec : layout) {
+    float* const values = &model.weights[spec.offset];
+    if (spec.name != head) {
+      std::copy_n(&policy.weights[FindTensor(before, spec.name).offset], spec.size, values);
+      continue;
+    }
+    const CounterRng rng({seed, kScoreHeadTag});
+    const double deviation = 1 / std::sqrt(static_cast<double>(config.hidden_size) + 1);
+    for (int64_t i = 0; i < spec.size; ++i) {
+      values[i] = static_cast<float>(deviation * Normal(rng, static_cast<uint64_t>(i)));
+    }
+  }
+  return model;
+}
+
+}  // namespace
+
+const std::string& DirectoryOf(const v1::PolicySource& source) {
+  return source.checkpoint_path().empty() ? source.model_path() : source.checkpoint_path();
+}
+
+absl::StatusOr<PolicyWeights> LoadPolicyWeights(const v1::PolicySource& source) {
+  ATTUNE_ASSIGN_OR_RETURN(PolicyWeights policy, Load(source));
+  if (policy.config.num_labels == 0) return policy;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "cannot train ", DirectoryOf(source), ": it is a sequence classifier with ",
+      policy.config.num_labels, " labels, not a language model"));
+}
+
+absl::StatusOr<PolicyWeights> LoadRewardModel(const v1::PolicySource& source, uint64_t seed) {
+  ATTUNE_ASSIGN_OR_RETURN(PolicyWeights model, Load(source));
+  if (model.config.num_labels == 0) return WithScoreHead(model, seed);
+  if (model.config.num_labels == 1) return model;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "cannot train ", DirectoryOf(source), " as a reward model: it is a sequence classifier with ",
+      model.config.num_labels, " labels; must have 1"));
 }
 
 absl::Status SavePolicy(const v1::TrainRoundRequest& request, const PolicyWeights& policy,

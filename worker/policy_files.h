@@ -2,6 +2,7 @@
 #ifndef ATTUNE_WORKER_POLICY_FILES_H_
 #define ATTUNE_WORKER_POLICY_FILES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ const std::string& DirectoryOf(const v1::PolicySource& source);
 // INVALID_ARGUMENT: not a language model; DATA_LOSS: the weights have another digest than
 // source.version, where that has one; and errors of LoadModelConfig and LoadWeights.
 [[nodiscard]] absl::StatusOr<PolicyWeights> LoadPolicyWeights(const v1::PolicySource& source);
+
+// The same of a reward model, a sequence classifier with one label. A language model becomes one:
+// its own head goes, and score.weight is drawn from a normal distribution of standard deviation
+// 1 / sqrt(hidden_size + 1), a function of `seed` alone. Where it names no padding token, the first
+// end-of-sequence token is taken, as is usual. INVALID_ARGUMENT: a classifier with more labels.
+[[nodiscard]] absl::StatusOr<PolicyWeights> LoadRewardModel(const v1::PolicySource& source,
+                                                            uint64_t seed);
 
 // Writes the checkpoint of the round to request.output_path, in place of what an earlier attempt
 // left there.

@@ -25,7 +25,7 @@ struct Sequence {
 // row. Immutable.
 struct SequenceBatch {
   PackedSequences packed;  // targets: the tokens of the responses
-  TokenSequences tokens;   // which sequence each target belongs to
+  TokenSequences tokens;   // which sequence each token of a response belongs to
   int64_t token_count;     // prompts and responses
 };
 
@@ -33,6 +33,11 @@ struct SequenceBatch {
 // max_position_embeddings, or has tokens outside the vocabulary.
 [[nodiscard]] absl::StatusOr<SequenceBatch> MakeSequenceBatch(
     absl::Span<const Sequence> sequences, const ModelConfig& config);
+
+// The same for a classifier: the only row asked for of a sequence is the one that its scores are
+// read from, that of the last token that is no padding; it is the last row. No targets.
+[[nodiscard]] absl::StatusOr<SequenceBatch> MakeScoredBatch(absl::Span<const Sequence> sequences,
+                                                            const ModelConfig& config);
 
 }  // namespace attune
 

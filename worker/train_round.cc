@@ -11,6 +11,7 @@
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
+#include "worker/pair_probe.h"
 #include "worker/pieces.h"
 #include "worker/schedule.h"
 #include "worker/sharded_adamw.h"
@@ -102,6 +103,7 @@ class RoundTrainer {
                                               " pairs came to all ranks together; the round has ",
                                               request_.pairs()));
     }
+    if (epoch == 0) to_probe_ = PairsToProbe(*pairs, PairsPerUpdate(request_.training()));
     absl::Span<const v1::TrainingPair> left = *pairs;
     for (uint32_t update = 0; update < UpdatesPerEpoch(request_); ++update) {
       size_t mine = 0;
@@ -111,6 +113,13 @@ class RoundTrainer {
       left.remove_prefix(mine);
     }
     return absl::OkStatus();
+  }
+
+  // After all epochs.
+  absl::StatusOr<v1::PairProbe> Probe() {
+    return ProbePairs(models_, objective_.needs.rewards, to_probe_,
+                      PairsPerUpdate(request_.training()), std::min(kProbePairs, request_.pairs()),
+                      ranks_, hooks_.stop());
   }
 
   std::vector<float> TakeWeights() {
@@ -162,18 +171,27 @@ class RoundTrainer {
     values["rewards/rejected"] = sums.rejected_reward / sums.pairs;
     values["rewards/margins"] = (sums.chosen_reward - sums.rejected_reward) / sums.pairs;
     values["rewards/accuracies"] = sums.correct / sums.pairs;
+    if (objective_.needs.rewards) {
+      values["mean_reward"] = (sums.chosen_reward + sums.rejected_reward) / (2 * sums.pairs);
+    } else {
+      AddLogps(done, sums, values);
+    }
+    values["grad_norm"] = norm;
+    values["learning_rate"] = learning_rate;
+    values["epoch"] = static_cast<double>(done + 1) / UpdatesPerEpoch(request_);
+    values["num_tokens"] = tokens_;
+    hooks_.on_step(step);
+  }
+
+  static void AddLogps(uint32_t done, const UpdateSums& sums,
+                       google::protobuf::Map<std::string, double>& values) {
     values["logps/chosen"] = sums.chosen_logp / sums.pairs;
     values["logps/rejected"] = sums.rejected_logp / sums.pairs;
     // Below zero for the chosen ones: likelihood displacement.
     values["logps/chosen_change"] = sums.chosen_change / sums.pairs;
     values["logps/rejected_change"] = sums.rejected_change / sums.pairs;
-    values["grad_norm"] = norm;
-    values["learning_rate"] = learning_rate;
-    values["epoch"] = static_cast<double>(done + 1) / UpdatesPerEpoch(request_);
-    values["num_tokens"] = tokens_;
     // The weights are those that sampled only before the first update.
     if (done == 0) values["sampling/sampling_logp_difference/max"] = sums.largest_change;
-    hooks_.on_step(step);
   }
 
   const v1::TrainRoundRequest& request_;
@@ -188,6 +206,7 @@ class RoundTrainer {
   const std::unique_ptr<const DifferentiableModel> reference_;  // null: none
   const TrainingModels models_;
   RunningMean rewards_;
+  std::vector<v1::TrainingPair> to_probe_;
   ShardedAdamW optimizer_;
   double tokens_ = 0;  // of the round so far
 };
@@ -204,11 +223,10 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update) {
   return std::min(batch, request.pairs() - first);
 }
 
-absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& request,
-                                              const ModelConfig& config,
-                                              std::vector<float> weights,
-                                              PolicyWeights* reference, Collective& ranks,
-                                              int threads, const TrainRoundHooks& hooks) {
+absl::StatusOr<TrainedRound> TrainRound(const v1::TrainRoundRequest& request,
+                                        const ModelConfig& config, std::vector<float> weights,
+                                        PolicyWeights* reference, Collective& ranks, int threads,
+                                        const TrainRoundHooks& hooks) {
   SetPieceThreads(threads);
   ATTUNE_ASSIGN_OR_RETURN(TrainingObjective objective, TrainingObjectiveOf(request));
   RoundTrainer trainer(request, std::move(objective), config, std::move(weights), reference, ranks,
@@ -216,7 +234,10 @@ absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& reque
   for (uint32_t epoch = 0; epoch < request.training().num_train_epochs(); ++epoch) {
     ATTUNE_RETURN_IF_ERROR(trainer.RunEpoch(epoch));
   }
-  return trainer.TakeWeights();
+  TrainedRound round;
+  ATTUNE_ASSIGN_OR_RETURN(round.probe, trainer.Probe());
+  round.weights = trainer.TakeWeights();
+  return round;
 }
 
 }  // namespace attune

@@ -30,7 +30,13 @@ uint32_t UpdatesOfRound(const v1::TrainRoundRequest& request);
 // Pairs of update `update` (from 0) of the round over all ranks.
 uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
 
-// Trains `weights` (in the order of WeightLayout) and returns the new ones, the same on all ranks.
+// The same on all ranks.
+struct TrainedRound {
+  std::vector<float> weights;
+  v1::PairProbe probe;  // of the first pairs of epoch 0
+};
+
+// Trains `weights` (in the order of WeightLayout).
 // `reference`, of the same vocabulary, answers for examples that do not record it, and what cannot
 // be recorded; null: none.
 // A function of the request, the weights and the pairs; the number of ranks changes rounding only.
@@ -39,12 +45,11 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update);
 //   FAILED_PRECONDITION  a loss or gradient is not finite; names the update and the value
 //   CANCELLED            some rank was told to stop
 //   ABORTED              another rank failed; that rank has the reason
-[[nodiscard]] absl::StatusOr<std::vector<float>> TrainRound(const v1::TrainRoundRequest& request,
-                                                            const ModelConfig& config,
-                                                            std::vector<float> weights,
-                                                            PolicyWeights* reference,
-                                                            Collective& ranks, int threads,
-                                                            const TrainRoundHooks& hooks);
+[[nodiscard]] absl::StatusOr<TrainedRound> TrainRound(const v1::TrainRoundRequest& request,
+                                                      const ModelConfig& config,
+                                                      std::vector<float> weights,
+                                                      PolicyWeights* reference, Collective& ranks,
+                                                      int threads, const TrainRoundHooks& hooks);
 
 }  // namespace attune
 

@@ -1,7 +1,6 @@
 #include "worker/train_step.h"
 
 #include <algorithm>
-#include <exception>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -9,20 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "worker/agreement.h"
+#include "worker/guarded.h"
 
 namespace attune {
 namespace {
-
-// The boundary to LibTorch, which throws.
-template <typename Work>
-absl::Status Guarded(const v1::TrainingPair& pair, const Work& work) {
-  try {
-    return work();
-  } catch (const std::exception& error) {
-    return absl::InternalError(
-        absl::StrCat("training on pair ", pair.index(), ": ", error.what()));
-  }
-}
 
 // The columns of this rank's examples in their places, zeros elsewhere.
 absl::Status FillColumns(const TrainingObjective& objective, const TrainingModels& models,

@@ -18,6 +18,7 @@
 #include "worker/pair_client.h"
 #include "worker/policy_files.h"
 #include "worker/train_round.h"
+#include "worker/training_objective.h"
 
 namespace attune {
 namespace {
@@ -51,8 +52,11 @@ struct Inputs {
 
 absl::StatusOr<Inputs> LoadInputs(const v1::TrainRoundRequest& request) {
   ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
+  ATTUNE_ASSIGN_OR_RETURN(const TrainingObjective objective, TrainingObjectiveOf(request));
   Inputs inputs;
-  ATTUNE_ASSIGN_OR_RETURN(inputs.policy, LoadPolicyWeights(request.input()));
+  ATTUNE_ASSIGN_OR_RETURN(inputs.policy, objective.needs.rewards
+                                             ? LoadRewardModel(request.input(), request.seed())
+                                             : LoadPolicyWeights(request.input()));
   if (!request.has_reference()) return inputs;
   ATTUNE_ASSIGN_OR_RETURN(inputs.reference, LoadPolicyWeights(request.reference()));
   const int64_t vocabulary = inputs.policy.config.vocab_size;
@@ -125,11 +129,13 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
     step_time = Stopwatch();
     emit(step);
   };
-  ATTUNE_ASSIGN_OR_RETURN(policy.weights,
+  ATTUNE_ASSIGN_OR_RETURN(TrainedRound round,
                           attune::TrainRound(request, policy.config, std::move(policy.weights),
                                              reference, *ranks_, threads_, hooks));
+  policy.weights = std::move(round.weights);
 
   v1::TrainRoundResult result;
+  *result.mutable_probe() = std::move(round.probe);
   result.mutable_policy()->set_round(request.round());
   result.mutable_policy()->set_digest(WeightsDigest(WeightLayout(policy.config), policy.weights));
   result.set_steps(UpdatesOfRound(request));

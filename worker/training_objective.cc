@@ -50,6 +50,7 @@ LossOptions OptionsOf(const v1::ObjectiveSpec& spec) {
   options.list_top_k = spec.list_top_k();
   options.list_poly = spec.list_poly();
   options.xpo_alpha = spec.xpo_alpha();
+  options.center_rewards = spec.center_rewards_coefficient();
   options.view_weights.assign(spec.view_weights().begin(), spec.view_weights().end());
   options.view_norm =
       std::accumulate(options.view_weights.begin(), options.view_weights.end(), 1.0);
@@ -68,7 +69,8 @@ absl::StatusOr<TrainingObjective> TrainingObjectiveOf(const v1::TrainRoundReques
   TrainingObjective result = {.objective = {.options = OptionsOf(spec)},
                               .ld_alpha = spec.has_ld_alpha() ? spec.ld_alpha() : 1,
                               .sampo = spec.sampo(),
-                              .weighting = spec.use_weighting()};
+                              .weighting = spec.use_weighting(),
+                              .score_margin = spec.score_margin()};
   for (int i = 0; i < spec.loss_type_size(); ++i) {
     const Loss* loss = FindLoss(NameOf(spec.loss_type(i)));
     if (loss == nullptr) {
@@ -81,6 +83,10 @@ absl::StatusOr<TrainingObjective> TrainingObjectiveOf(const v1::TrainRoundReques
   }
   if (result.objective.losses.empty()) {
     return absl::InvalidArgumentError("objective.loss_type: empty; must have at least one loss");
+  }
+  if (result.needs.rewards && result.objective.losses.size() > 1) {
+    return absl::InvalidArgumentError(
+        "objective.loss_type: adds reward_model to losses of policies; it must stand alone");
   }
   result.sampo_seed = CounterRng({request.seed(), kSampoTag, request.round()}).key();
   result.responses = std::max<int64_t>(2, request.responses());

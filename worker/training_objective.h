@@ -18,6 +18,7 @@ struct TrainingObjective {
   double ld_alpha;       // 1: off
   bool sampo;            // of the longer response as many tokens as the shorter has
   bool weighting;        // WPO
+  bool score_margin;     // reward models: pairs ask for the gap of their scores
   uint64_t sampo_seed;   // of the draws of this round
   int64_t responses;     // of an example: 2, or those of a group
 };

@@ -27,6 +27,7 @@ struct ResponseColumns {
                                //     vocabulary (TDPO); gradients
   at::Tensor self_weighted_logps;  // [n] sum over tokens of sg(log pi - log ref) log pi (Nash-MD);
                                    //     gradients
+  at::Tensor rewards;  // [n] of the score head of a reward model, in place of all others; gradients
 };
 
 // G lists of N responses to one prompt each; float64, [G, N].
@@ -57,6 +58,7 @@ struct LossBatch {
                                //     or of chosen over rejected (sppo_single)
   at::Tensor chosen_margin;    // [pairs] sum over auxiliary objectives of weight * reward (MODPO)
   at::Tensor rejected_margin;  // [pairs]
+  at::Tensor score_margin;     // [pairs] by how much chosen is better (reward models); undefined: 0
   ResponseColumns gold;        // the dataset's responses to the same prompts (TPO)
   ResponseColumns mismatched;  // responses scored after another row's prompt (KTO's KL)
   ResponseColumns corrupted;   // the chosen responses given a corrupted condition (Re-Align)
@@ -95,12 +97,13 @@ struct LossOptions {
   ListGain list_gain = ListGain::kDcg;  // IRPO
   double fast_slow_alpha = 0.1;         // OFS-DPO
   double xpo_alpha = 1e-5;
+  double center_rewards = 0;  // reward models: coefficient of (chosen + rejected)^2
   std::vector<double> view_weights;  // MCM-DPO: one for each of LossBatch.views
   double view_norm = 1;
 };
 
 // Losses of the examples (pairs, responses or groups, as the loss has it), float64, to be averaged
-// over all examples of the update. Pure; gradients flow to logps and sequence_kl alone.
+// over all examples of the update. Pure; gradients flow to the columns that say so alone.
 using LossFunction = at::Tensor (*)(const LossBatch& batch, const LossOptions& options);
 
 // Rewards as they are logged: detached, one per row of each side.

@@ -10,6 +10,7 @@
 #include "worker/objectives/multi_term_losses.h"
 #include "worker/objectives/pairwise_losses.h"
 #include "worker/objectives/reference_free_losses.h"
+#include "worker/objectives/reward_model_losses.h"
 #include "worker/objectives/unpaired_losses.h"
 
 namespace attune {
@@ -80,9 +81,15 @@ const NamedFunctions kFunctions[] = {
     {"mcm_dpo", McmDpoLoss},
     {"realign", RealignLoss},
     {"nash_md", NashMdLoss},
+    // Models that score responses.
+    {"reward_model", BradleyTerryLoss, HeadRewards},
 };
 
 void CheckResponses(const LossNeeds& needs, const ResponseColumns& responses) {
+  if (needs.rewards) {
+    ATTUNE_CHECK(responses.rewards.defined());
+    return;
+  }
   ATTUNE_CHECK(responses.logps.defined());
   ATTUNE_CHECK(!needs.reference || responses.reference_logps.defined());
   ATTUNE_CHECK(!needs.lengths || responses.lengths.defined());
@@ -102,7 +109,8 @@ void CheckColumns(const Loss& loss, const LossBatch& batch) {
     return;
   }
   CheckResponses(needs, batch.chosen);
-  if (batch.rejected.logps.defined()) CheckResponses(needs, batch.rejected);
+  const bool paired = needs.rewards || batch.rejected.logps.defined();
+  if (paired) CheckResponses(needs, batch.rejected);
   ATTUNE_CHECK(!needs.win_rates ||
                (batch.chosen_win_rate.defined() && batch.rejected_win_rate.defined()));
   ATTUNE_CHECK(!needs.win_probability || batch.win_probability.defined());

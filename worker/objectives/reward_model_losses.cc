@@ -11,4 +11,13 @@ at::Tensor RewardModelLoss(const at::Tensor& chosen, const at::Tensor& rejected,
          center * at::square(chosen + rejected);
 }
 
+at::Tensor BradleyTerryLoss(const LossBatch& batch, const LossOptions& options) {
+  return RewardModelLoss(batch.chosen.rewards, batch.rejected.rewards, batch.score_margin,
+                         options.center_rewards);
+}
+
+Rewards HeadRewards(const LossBatch& batch, const LossOptions&) {
+  return {batch.chosen.rewards.detach(), batch.rejected.rewards.detach()};
+}
+
 }  // namespace attune

@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "worker/objectives/loss.h"
+
 namespace attune {
 
 // Bradley-Terry loss of the rewards of pairs, [pairs]: -logsig(chosen - rejected - margin) + c
@@ -12,6 +14,10 @@ namespace attune {
 // LogExpLoss, log(1 + exp(rejected - chosen)), is the same without either.
 at::Tensor RewardModelLoss(const at::Tensor& chosen, const at::Tensor& rejected,
                            const at::Tensor& margins = {}, double center = 0);
+
+// The same of a batch: its rewards, score_margin and center_rewards.
+at::Tensor BradleyTerryLoss(const LossBatch& batch, const LossOptions& options);
+Rewards HeadRewards(const LossBatch& batch, const LossOptions& options);
 
 }  // namespace attune
 

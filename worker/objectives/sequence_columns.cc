@@ -88,7 +88,8 @@ ResponseColumns SelectRows(const ResponseColumns& columns, const at::Tensor& row
     return column.defined() ? column.index_select(0, rows) : column;
   };
   return {select(columns.logps), select(columns.reference_logps), select(columns.lengths),
-          select(columns.sequence_kl), select(columns.self_weighted_logps)};
+          select(columns.sequence_kl), select(columns.self_weighted_logps),
+          select(columns.rewards)};
 }
 
 at::Tensor AnchorKl(const at::Tensor& policy, const at::Tensor& anchor,

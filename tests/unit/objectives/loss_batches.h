@@ -74,6 +74,7 @@ class RandomColumns {
     columns.lengths = Integers({n}, 1, 20);
     columns.sequence_kl = Uniform({n}, 0, 3);
     columns.self_weighted_logps = Uniform({n}, -5, 5);
+    columns.rewards = Uniform({n}, -3, 3);
     return columns;
   }
 
@@ -101,6 +102,7 @@ class RandomColumns {
     batch.win_probability = Uniform({chosen}, 0, 1);
     batch.chosen_margin = Uniform({chosen}, -2, 2);
     batch.rejected_margin = Uniform({rejected}, -2, 2);
+    batch.score_margin = Uniform({chosen}, 0, 2);
     batch.gold = Responses(chosen);
     batch.mismatched = Responses(chosen);
     batch.corrupted = Responses(chosen);
@@ -123,6 +125,7 @@ inline std::vector<at::Tensor*> GradientColumns(LossBatch& batch) {
     columns.push_back(&side->logps);
     columns.push_back(&side->sequence_kl);
     columns.push_back(&side->self_weighted_logps);
+    columns.push_back(&side->rewards);
   }
   return columns;
 }
@@ -143,6 +146,7 @@ inline LossBatch SelectExamples(const LossBatch& batch, const at::Tensor& chosen
   part.win_probability = batch.win_probability.index_select(0, chosen);
   part.chosen_margin = batch.chosen_margin.index_select(0, chosen);
   part.rejected_margin = batch.rejected_margin.index_select(0, rejected);
+  part.score_margin = batch.score_margin.index_select(0, chosen);
   const GroupColumns& all = batch.groups;
   const auto select = [&](const at::Tensor& column) { return column.index_select(0, groups); };
   part.groups = {

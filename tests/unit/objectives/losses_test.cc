@@ -28,6 +28,7 @@ LossOptions OptionsFor(FDivergence divergence) {
   options.list_top_k = 3;
   options.view_weights = {0.5, 0.2};
   options.view_norm = 2.8;
+  options.center_rewards = 0.01;
   return options;
 }
 
@@ -122,6 +123,8 @@ LossBatch ExtremeBatch() {
   batch.chosen.sequence_kl = -batch.rejected.logps.flip(0);
   batch.rejected.sequence_kl = -batch.chosen.logps.flip(0);
   batch.chosen.self_weighted_logps = batch.rejected.logps * 1e3;
+  batch.chosen.rewards = batch.chosen.logps.clone();
+  batch.rejected.rewards = batch.rejected.logps.clone();
   batch.groups = RandomColumns(4).Groups(5, 5);
   batch.groups.logps = Doubles(rejected).reshape({5, 5});
   batch.groups.reference_logps = Doubles(chosen_reference).reshape({5, 5});

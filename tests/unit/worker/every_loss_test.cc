@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/worker/reference_data.h"
+#include "worker/policy_files.h"
 #include "worker/train_step.h"
 
 namespace attune {
@@ -40,6 +41,8 @@ v1::TrainRoundRequest RequestOf(v1::LossType loss) {
   objective.set_score_temperature(0.5);
   objective.add_view_weights(0.5);
   objective.add_view_weights(0.2);
+  objective.set_center_rewards_coefficient(0.01);
+  objective.set_score_margin(true);
   return request;
 }
 
@@ -77,11 +80,19 @@ std::vector<v1::TrainingPair> Examples(const TrainingObjective& objective) {
   return pairs;
 }
 
+PolicyWeights InitialModel(bool rewards) {
+  v1::PolicySource source;
+  source.set_model_path(kModelPath);
+  return (rewards ? LoadRewardModel(source, /*seed=*/5) : LoadPolicyWeights(source)).value();
+}
+
 // A model in training, and another that it is compared with.
 class Models {
  public:
-  Models()
-      : weights_(TestWeights()),
+  explicit Models(bool rewards = false) : Models(InitialModel(rewards)) {}
+  explicit Models(const PolicyWeights& initial)
+      : config_(initial.config),
+        weights_(initial.weights),
         reference_weights_(weights_),
         gradient_(weights_.size()),
         policy_(config_, absl::MakeSpan(weights_), absl::MakeSpan(gradient_)) {
@@ -93,7 +104,7 @@ class Models {
   std::vector<float>& gradient() { return gradient_; }
 
  private:
-  const ModelConfig config_ = TestConfig();
+  const ModelConfig config_;
   std::vector<float> weights_;
   std::vector<float> reference_weights_;
   std::vector<float> gradient_;
@@ -111,7 +122,7 @@ Update OverRanks(const TrainingObjective& objective, const std::vector<v1::Train
                  int ranks) {
   Update update;
   EXPECT_OK(RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
-    Models models;
+    Models models(objective.needs.rewards);
     std::vector<v1::TrainingPair> mine;
     for (size_t i = collective.rank(); i < pairs.size(); i += ranks) mine.push_back(pairs[i]);
     RunningMean rewards;
@@ -136,7 +147,7 @@ Update OverRanks(const TrainingObjective& objective, const std::vector<v1::Train
 
 // One graph over the whole update: slow, large, and without any of the trainer's arrangements.
 Update InOneGraph(TrainingObjective objective, const std::vector<v1::TrainingPair>& pairs) {
-  Models models;
+  Models models(objective.needs.rewards);
   std::vector<at::Tensor> columns;
   for (const v1::TrainingPair& pair : pairs) {
     columns.push_back(ColumnsOfExample(objective, models.get(), pair).value().values);

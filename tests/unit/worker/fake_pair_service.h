@@ -34,6 +34,7 @@ class FakePairService : public v1::PairService::Service {
       for (uint32_t i = request->rank() * run; i < end; ++i) {
         v1::TrainingPair pair = pairs_[first + i];
         pair.set_update(first / batch);
+        pair.set_position(i);
         writer->Write(pair);
         if (fails) return grpc::Status(failure_, "as the test asked");
       }

@@ -18,6 +18,7 @@ namespace {
 
 struct Outcome {
   std::vector<float> weights;
+  v1::PairProbe probe;
   std::vector<v1::StepMetrics> steps;
 };
 
@@ -53,10 +54,11 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
     };
     PolicyWeights reference = {TestConfig(), TestWeights()};
     ATTUNE_ASSIGN_OR_RETURN(
-        std::vector<float> weights,
+        TrainedRound round,
         TrainRound(request, TestConfig(), TestWeights(), with_reference ? &reference : nullptr,
                    collective, threads, hooks));
-    if (rank == 0) outcome.weights = std::move(weights);
+    if (rank == 0) outcome.weights = std::move(round.weights);
+    if (rank == 0) outcome.probe = round.probe;
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
