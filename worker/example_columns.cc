@@ -239,7 +239,7 @@ LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& valu
   const auto responses = [&](int64_t sequence) {
     return ResponseColumns{column(sequence, kLogpColumn), column(sequence, kReferenceLogpColumn),
                            column(sequence, kLengthColumn), column(sequence, kSequenceKlColumn),
-                           column(sequence, kSelfWeightedColumn)};
+                           column(sequence, kSelfWeightedColumn), column(sequence, kRewardColumn)};
   };
   LossBatch batch;
   if (objective.needs.groups) {
