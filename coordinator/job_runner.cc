@@ -17,6 +17,8 @@
 #include "coordinator/alarms.h"
 #include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
+#include "coordinator/label_evaluation.h"
+#include "coordinator/objective_spec.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/round_order.h"
 #include "coordinator/timestamps.h"
@@ -59,6 +61,11 @@ std::string PhaseMessage(const RoundStep& step) {
     case v1::ROUND_PHASE_TRAINED:
       return absl::StrCat("trained in ", record.steps_size(), " updates");
     default:
+      if (record.evaluation().pairs() > 0) {
+        return absl::StrFormat("policy %d published; accuracy %.3f on %d held-out pairs",
+                               record.round(), record.evaluation().accuracy(),
+                               record.evaluation().pairs());
+      }
       return absl::StrFormat("policy %d published; win rate %.3f, score %.3f, KL %.2f",
                              record.round(), record.evaluation().win_rate(),
                              record.evaluation().mean_score(), record.evaluation().kl());
@@ -188,13 +195,16 @@ absl::StatusOr<PhaseResult> JobRunner::RunPhase(const Context& context) {
 
 absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
   const v1::RoundRecord& record = context.record;
+  const v1::JobSpec& spec = context.job.resolved_spec();
+  Policies policies = PoliciesFor(context, record.policy());
+  // A reward model writes nothing; the initial model reads the dataset's responses for it.
+  if (NeedsOf(spec.objective()).rewards) policies.current = policies.initial;
   const v1::SampleRequest request =
-      RoundSampleRequest(context.job.resolved_spec(), context.dataset, record.prompt_indices(),
-                         record.round(), record.policy());
-  ATTUNE_ASSIGN_OR_RETURN(
-      std::vector<v1::Response> responses,
-      workers_->Sample(request, PoliciesFor(context, record.policy()), context.stop,
-                       ProgressOf(context, "responses", false)));
+      RoundSampleRequest(spec, context.dataset, record.prompt_indices(), record.round(),
+                         policies.current.version());
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
+                          workers_->Sample(request, policies, context.stop,
+                                           ProgressOf(context, "responses", false)));
   ResponsesSampled sampled{std::move(responses), {}};
   for (const v1::Prompt& prompt : request.prompts()) {
     sampled.given.push_back(static_cast<uint32_t>(prompt.given_size()));

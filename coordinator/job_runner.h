@@ -58,6 +58,7 @@ class JobRunner {
   [[nodiscard]] absl::StatusOr<PhaseResult> Pair(const Context& context);
   [[nodiscard]] absl::StatusOr<PhaseResult> Train(const Context& context);
   [[nodiscard]] absl::StatusOr<PhaseResult> Publish(const Context& context);
+  [[nodiscard]] absl::StatusOr<v1::Evaluation> EvaluateLabels(const Context& context);
 
   [[nodiscard]] absl::StatusOr<std::vector<v1::Judgment>> AskOracle(
       const Context& context, const v1::OracleSpec& oracle,

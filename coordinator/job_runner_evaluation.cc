@@ -9,7 +9,10 @@
 #include "coordinator/alarms.h"
 #include "coordinator/evaluation.h"
 #include "coordinator/gate.h"
+#include "coordinator/job_failure.h"
 #include "coordinator/job_runner.h"
+#include "coordinator/label_evaluation.h"
+#include "coordinator/objective_spec.h"
 #include "coordinator/phase_requests.h"
 
 namespace attune {
@@ -39,9 +42,15 @@ absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
   const v1::RoundRecord& record = context.record;
   const v1::JobSpec& spec = context.job.resolved_spec();
   const Policies policies = PoliciesFor(context, PolicyAfter(record));
-  ATTUNE_RETURN_IF_ERROR(
-      workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
-  if (context.holdout.empty() || !EvaluatesSamples(spec)) return PolicyPublished{};
+  if (!NeedsOf(spec.objective()).rewards) {  // which no rollout worker could use
+    ATTUNE_RETURN_IF_ERROR(
+        workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
+  }
+  if (context.holdout.empty()) return PolicyPublished{};
+  if (EvaluatesByLabels(spec)) {
+    ATTUNE_ASSIGN_OR_RETURN(v1::Evaluation evaluation, EvaluateLabels(context));
+    return PolicyPublished{.evaluation = std::move(evaluation)};
+  }
   const v1::SampleRequest request = HoldoutSampleRequest(spec, context.dataset, context.holdout,
                                                          record.round(), PolicyAfter(record));
   ATTUNE_ASSIGN_OR_RETURN(
@@ -60,6 +69,22 @@ absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
                  std::back_inserter(published.holdout_responses), ForComparison);
   published.holdout_judgments = std::move(judgments);
   return published;
+}
+
+absl::StatusOr<v1::Evaluation> JobRunner::EvaluateLabels(const Context& context) {
+  const uint32_t round = context.record.round();
+  if (round == 0) return v1::Evaluation();  // which has no rewards yet
+  const v1::JudgeRequest request =
+      LabelJudgeRequest(context.job.resolved_spec(), CheckpointPath(context.job, round),
+                        context.dataset, context.holdout);
+  if (request.items().empty()) return v1::Evaluation();
+  const absl::StatusOr<std::vector<v1::Judgment>> judgments =
+      workers_->Judge(request, context.stop, ProgressOf(context, "judgments", true));
+  if (absl::IsInvalidArgument(judgments.status())) {
+    return JobFailure(v1::FAILURE_REASON_ORACLE_FAILED, judgments.status());
+  }
+  ATTUNE_RETURN_IF_ERROR(judgments.status());
+  return EvaluateByLabels(context.dataset, *judgments);
 }
 
 absl::Status JobRunner::CompareWithEarlierRounds(const Context& context, RoundStep* step) {

@@ -51,6 +51,7 @@ const std::vector<LossOption>& LossOptionTable() {
        above_zero(1e6),
        0.5,
        {v1::LOSS_TYPE_INFONCA, v1::LOSS_TYPE_NCA, v1::LOSS_TYPE_EXO, v1::LOSS_TYPE_ADPO}},
+      {"center_rewards_coefficient", {0, 1000}, 0, {v1::LOSS_TYPE_REWARD_MODEL}},
       {"list_top_k", {0, 64}, 0, {v1::LOSS_TYPE_ADPO_PLACKETT_LUCE}},
       {"list_poly", {0, 1000}, 0, {v1::LOSS_TYPE_ADPO_PLACKETT_LUCE}},
   };
@@ -145,6 +146,9 @@ void CheckOptions(const v1::ObjectiveSpec& objective, Block* block) {
                                             Names(option.losses)));
     }
   }
+  if (objective.has_score_margin() && !HasAny(objective, {v1::LOSS_TYPE_REWARD_MODEL})) {
+    block->Add("score_margin", "is given, but objective.loss_type is not reward_model");
+  }
   const bool views = NeedsOf(objective).views;
   if (!views && objective.view_weights_size() > 0) {
     block->Add("view_weights", "is given, but objective.loss_type has no mcm_dpo");
@@ -189,12 +193,14 @@ void CheckWeighting(const v1::ObjectiveSpec& objective, const LossNeeds& needs, 
     block->Add("sampo", "is true; must be false when objective.ld_alpha is below 1");
   }
   const bool sums_alone = !needs.groups && !needs.vocabulary && !needs.self_weighted &&
-                          !needs.lengths && !needs.views && !needs.corrupted && !needs.mismatched;
-  const char* const why = "objective.loss_type has a loss of groups, of lengths or of more than "
+                          !needs.lengths && !needs.views && !needs.corrupted &&
+                          !needs.mismatched && !needs.rewards;
+  const char* const why = "objective.loss_type has a loss of groups, of lengths or of anything but "
                           "the two sums of a pair";
   if (ld && !sums_alone) block->Add("ld_alpha", absl::StrCat("must be 1, ", why));
   if (objective.sampo() && !sums_alone) block->Add("sampo", absl::StrCat("must be false, ", why));
-  if (objective.use_weighting() && (needs.groups || needs.unpaired || needs.couples_batch)) {
+  if (objective.use_weighting() &&
+      (needs.groups || needs.unpaired || needs.couples_batch || needs.rewards)) {
     block->Add("use_weighting", "must be false, objective.loss_type has a loss that is not one of "
                                 "single pairs");
   }
@@ -229,14 +235,29 @@ void CheckReference(const v1::ObjectiveSpec& objective, const LossNeeds& needs, 
 // Losses of pairs and losses of groups do not add up, nor do those whose sides mean different
 // things.
 void CheckMixture(const v1::ObjectiveSpec& objective, Block* block) {
-  for (const auto need : {&LossNeeds::groups, &LossNeeds::opponent}) {
+  for (const auto need : {&LossNeeds::groups, &LossNeeds::opponent, &LossNeeds::rewards}) {
     const std::vector<v1::LossType> some = LossesWith(objective, need);
     const bool all = some.size() == static_cast<size_t>(objective.loss_type_size());
     if (some.empty() || all) continue;
-    block->Add("loss_type", absl::StrCat("adds ", Names(some), " to losses of another kind; ",
-                                         need == &LossNeeds::groups
-                                             ? "losses of groups go with such losses only"
-                                             : "losses against an opponent go alone"));
+    const char* const rule = need == &LossNeeds::groups
+                                 ? "losses of groups go with such losses only"
+                             : need == &LossNeeds::opponent ? "losses against an opponent go alone"
+                                                            : "a reward model has no other loss";
+    block->Add("loss_type",
+               absl::StrCat("adds ", Names(some), " to losses of another kind; ", rule));
+  }
+}
+
+// A model that scores responses writes none, and has no policy to be compared with.
+void CheckRewardModel(const v1::JobSpec& spec, Block* block) {
+  const uint32_t samples = spec.sampling().num_generations();
+  if (samples > 0) {
+    block->Add("sampling.num_generations",
+               absl::StrCat("is ", samples, "; must be 0 for reward_model, which learns from the "
+                            "responses that the dataset gives"));
+  }
+  if (spec.objective().reference() != v1::REFERENCE_NONE) {
+    block->Add("objective.reference", "must be none for reward_model");
   }
 }
 
@@ -324,6 +345,7 @@ void FillObjectiveDefaults(bool reference_given, v1::ObjectiveSpec* objective) {
   if (needs.views && objective->view_weights().empty()) {
     for (double weight : {0.5, 0.2}) objective->add_view_weights(weight);
   }
+  if (needs.rewards && !objective->has_score_margin()) objective->set_score_margin(false);
   if (objective->f_divergence_type() == v1::F_DIVERGENCE_TYPE_ALPHA_DIVERGENCE &&
       !objective->has_f_alpha_divergence_coef()) {
     objective->set_f_alpha_divergence_coef(0.5);
@@ -348,6 +370,7 @@ void CheckObjective(const v1::JobSpec& spec, Violations* violations) {
   CheckMixture(objective, &block);
   Block job("", violations);
   CheckPairingFits(spec, needs, &job);
+  if (needs.rewards) CheckRewardModel(spec, &job);
   CheckUpdateSize(spec, needs, &job);
 }
 

@@ -30,10 +30,6 @@ bool NeedsHiddenSums(const v1::JobSpec& spec) {
   return spec.pairing().has_ches_percentile() && spec.pairing().ches_percentile() < 100;
 }
 
-bool EvaluatesSamples(const v1::JobSpec& spec) {
-  return spec.oracle().kind() != v1::ORACLE_KIND_DATASET;
-}
-
 v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,
                                      absl::Span<const uint32_t> prompts, uint32_t round,
                                      const v1::PolicyVersion& policy) {

@@ -17,10 +17,6 @@ namespace attune {
 // the pairs is made of it where there is one.
 bool NeedsHiddenSums(const v1::JobSpec& spec);
 
-// Whether policies are evaluated by responses to held-out prompts; the oracle `dataset` could not
-// judge them.
-bool EvaluatesSamples(const v1::JobSpec& spec);
-
 // The training samples of a round, with what its pairs and losses need of them. Corrupted prompts
 // go along only where a loss uses them: otherwise their length must not matter.
 v1::SampleRequest RoundSampleRequest(const v1::JobSpec& spec, const Dataset& dataset,

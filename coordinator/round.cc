@@ -11,6 +11,8 @@
 #include "coordinator/curriculum.h"
 #include "coordinator/diagnosis.h"
 #include "coordinator/judging.h"
+#include "coordinator/label_evaluation.h"
+#include "coordinator/objective_spec.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/resource_name.h"
 
@@ -36,7 +38,9 @@ absl::Status CheckResponse(const v1::JobSpec& spec, const v1::RoundRecord& recor
                            const v1::Response& response, int width) {
   const std::string which = absl::StrCat("response ", response.sample(), " of prompt ",
                                          response.prompt_index());
-  if (response.policy().digest() != record.policy().digest()) {
+  // Of a reward model the responses are not its own.
+  const bool own = !NeedsOf(spec.objective()).rewards;
+  if (own && response.policy().digest() != record.policy().digest()) {
     return Wrong(record, absl::StrCat(which, " is of policy ", response.policy().digest(),
                                       " instead of ", record.policy().digest()));
   }
@@ -221,11 +225,10 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec&, RoundStep step, PolicyTrai
 
 absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
                                   PolicyPublished result) {
-  const uint32_t expected =
-      EvaluatesSamples(spec) ? spec.evaluation().holdout_prompts() : uint32_t{0};
-  if (result.holdout_judgments.size() != expected) {
+  const size_t judgments = EvaluatesByLabels(spec) ? 0 : spec.evaluation().holdout_prompts();
+  if (result.holdout_judgments.size() != judgments) {
     return Wrong(step.record, absl::StrCat(result.holdout_judgments.size(), " judgments for ",
-                                           expected, " held-out prompts"));
+                                           judgments, " held-out prompts"));
   }
   *step.record.mutable_evaluation() = std::move(result.evaluation);
   step.holdout_judgments = std::move(result.holdout_judgments);

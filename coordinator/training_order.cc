@@ -82,8 +82,10 @@ v1::TrainingPair MakeTrainingPair(const v1::ObjectiveSpec& objective, uint32_t r
       response(pair.chosen(), pair.chosen_score(), pair.chosen_win_rate(), pair.chosen_margin());
   *training.mutable_rejected() = response(pair.rejected(), pair.rejected_score(),
                                           pair.rejected_win_rate(), pair.rejected_margin());
-  if (pair.rejected().prompt_index() != pair.chosen().prompt_index()) {
-    *training.mutable_rejected_prompt_token_ids() = pair.rejected().prompt_token_ids();
+  const auto& rejected_prompt = pair.rejected().prompt_token_ids();
+  if (!std::equal(rejected_prompt.begin(), rejected_prompt.end(),
+                  training.prompt_token_ids().begin(), training.prompt_token_ids().end())) {
+    *training.mutable_rejected_prompt_token_ids() = rejected_prompt;
   }
   training.set_target(pair.target());
   if (needs.opponent && pair.chosen().provenance() == v1::PROVENANCE_OPPONENT) {

@@ -29,6 +29,8 @@ class FakeWorkers final : public Workers {
   std::function<double(const std::string&)> score = [](const std::string& text) {
     return static_cast<double>(Crc32c(text) % 1000);
   };
+  int publishes = 0;
+  std::vector<std::string> sampled;  // digests of the policies that were asked to sample
 
   absl::StatusOr<v1::DescribeModelResponse> DescribeModel(const std::string&,
                                                           std::stop_token) override {
@@ -46,6 +48,7 @@ class FakeWorkers final : public Workers {
                                                    const Policies&, std::stop_token,
                                                    const ProgressCall& progress) override {
     if (absl::Status status = before_call(++calls); !status.ok()) return status;
+    sampled.push_back(request.policy().digest());
     std::vector<v1::Response> responses;
     for (const v1::Prompt& prompt : request.prompts()) {
       for (uint32_t sample = 0; sample < request.sampling().num_generations(); ++sample) {
@@ -96,10 +99,13 @@ class FakeWorkers final : public Workers {
     result.mutable_policy()->set_round(request.round());
     result.mutable_policy()->set_digest(
         Sha256Hex(absl::StrCat(request.input().version().digest(), request.round())));
+    result.mutable_probe()->set_pairs(request.pairs());
+    result.mutable_probe()->set_chosen_change(-0.25);
     return result;
   }
 
   absl::Status Publish(const Policies&, std::stop_token, const ProgressCall&) override {
+    ++publishes;
     return before_call(++calls);
   }
   std::vector<std::string> WeightAddresses() const override { return {}; }

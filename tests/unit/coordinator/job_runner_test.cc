@@ -142,6 +142,8 @@ TEST_F(JobRunnerTest, RunsAllRoundsToSuccess) {
   EXPECT_EQ(rounds[2].policy().digest(), rounds[1].trained_policy().digest());
   EXPECT_EQ(job.weights_digest(), rounds[2].trained_policy().digest());
   EXPECT_NEAR(rounds[1].evaluation().kl(), 1.0, 1e-6);  // 4 tokens, a quarter nat each
+  EXPECT_EQ(rounds[1].diagnosis().probe().pairs(), rounds[1].pairs().kept());
+  EXPECT_EQ(rounds[1].diagnosis().probe().chosen_change(), -0.25);
   EXPECT_TRUE(store->ListResponses(job.ordinal(), 1)->empty()) << "samples go once published";
 }
 
@@ -313,6 +315,27 @@ TEST_F(JobRunnerTest, AGateThatRollsBackGoesOnFromTheBestRoundWhereverItIsKilled
     EXPECT_EQ(job.pairs_digest(), plain.pairs_digest()) << "killed at call " << n;
     EXPECT_EQ(job.weights_digest(), plain.weights_digest()) << "killed at call " << n;
   }
+}
+
+TEST_F(JobRunnerTest, ARewardModelIsNeverGivenToRolloutWorkers) {
+  FakeWorkers workers;
+  auto store = Store::Open(StorePath("reward-model")).value();
+  v1::Job job = MakeJob();
+  v1::ObjectiveSpec& objective = *job.mutable_resolved_spec()->mutable_objective();
+  objective.set_loss_type(0, v1::LOSS_TYPE_REWARD_MODEL);
+  objective.set_reference(v1::REFERENCE_NONE);
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  EXPECT_EQ(store->GetJob(job.name())->state(), v1::JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(workers.publishes, 0);
+  const std::string initial = Sha256Hex("initial");
+  EXPECT_EQ(workers.sampled, (std::vector<std::string>{initial, initial}));  // of both rounds
+  const auto rounds = store->ListRounds(job.ordinal()).value();
+  ASSERT_EQ(rounds.size(), 3u);
+  EXPECT_EQ(rounds[2].policy().digest(), rounds[1].trained_policy().digest());
+  EXPECT_EQ(rounds[2].phase(), v1::ROUND_PHASE_PUBLISHED);
 }
 
 TEST_F(JobRunnerTest, FailsWithAReasonWhenWorkersGiveUp) {

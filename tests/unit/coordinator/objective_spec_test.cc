@@ -52,6 +52,7 @@ TEST(ObjectiveSpecTest, EveryLossIsAcceptedWithWhatItNeeds) {
       text += absl::StrCat("sampling { opponent: OPPONENT_",
                            loss == v1::LOSS_TYPE_NASH_MD ? "MIXTURE" : "INITIAL", " } ");
     }
+    if (needs.rewards) text += "sampling { num_generations: 0 } ";
     if (needs.margins) text += "auxiliary_oracles { oracle { kind: ORACLE_KIND_LENGTH } } ";
     EXPECT_THAT(Problems(text), IsEmpty()) << text;
   }
@@ -78,6 +79,33 @@ TEST(ObjectiveSpecTest, LossesNeedWhatTheirFormulasRead) {
                           StartsWith("pairing.strategy: must be online for xpo")));
   EXPECT_THAT(ObjectiveProblems("loss_type: LOSS_TYPE_NASH_MD"),
               Contains("sampling.opponent: is none; must be mixture for nash_md"));
+}
+
+TEST(ObjectiveSpecTest, ARewardModelStandsAloneAndSamplesNothing) {
+  const auto problems = [](const std::string& objective, const char* samples = "0") {
+    return Problems(absl::StrCat("sampling { num_generations: ", samples,
+                                 " } objective { loss_type: LOSS_TYPE_REWARD_MODEL ", objective,
+                                 " }"));
+  };
+  EXPECT_THAT(problems("center_rewards_coefficient: 0.01 score_margin: true"), IsEmpty());
+  EXPECT_THAT(problems("", "4"),
+              ElementsAre(StartsWith("sampling.num_generations: is 4; must be 0 for reward_model")));
+  EXPECT_THAT(problems("reference: REFERENCE_INITIAL"),
+              ElementsAre("objective.reference: must be none for reward_model"));
+  EXPECT_THAT(problems("loss_type: LOSS_TYPE_SFT"),
+              ElementsAre("objective.loss_type: adds reward_model to losses of another kind; a "
+                          "reward model has no other loss"));
+  EXPECT_THAT(problems("center_rewards_coefficient: -1"),
+              ElementsAre(StartsWith("objective.center_rewards_coefficient: is -1")));
+  EXPECT_THAT(problems("label_smoothing: 0.1 ld_alpha: 0.5 use_weighting: true"),
+              ElementsAre(StartsWith("objective.label_smoothing: is 0.1; must be 0"),
+                          StartsWith("objective.ld_alpha: must be 1"),
+                          StartsWith("objective.use_weighting: must be false")));
+  EXPECT_THAT(ObjectiveProblems("score_margin: true"),
+              ElementsAre("objective.score_margin: is given, but objective.loss_type is not "
+                          "reward_model"));
+  EXPECT_THAT(ObjectiveProblems("center_rewards_coefficient: 0.1"),
+              ElementsAre(StartsWith("objective.center_rewards_coefficient: is given, but")));
 }
 
 TEST(ObjectiveSpecTest, ALossThatComparesPoliciesNeedsAReference) {

@@ -119,6 +119,17 @@ TEST(TrainingOrderTest, SendsPlacesScoresAndTargets) {
   EXPECT_EQ(pair.corrupted_prompt_token_ids_size(), 0);
 }
 
+TEST(TrainingOrderTest, SendsThePromptOfARejectedResponseThatHasItsOwn) {
+  v1::Pair pair = MakePair();
+  EXPECT_EQ(Training(v1::LOSS_TYPE_KTO, v1::REFERENCE_ROLLOUT, pair)
+                .rejected_prompt_token_ids_size(), 0);
+  pair.mutable_rejected()->set_prompt_token_ids(0, 4);
+  const v1::TrainingPair unpaired = Training(v1::LOSS_TYPE_KTO, v1::REFERENCE_ROLLOUT, pair);
+  EXPECT_EQ(unpaired.prompt_token_ids(0), 5u);
+  ASSERT_EQ(unpaired.rejected_prompt_token_ids_size(), 1);
+  EXPECT_EQ(unpaired.rejected_prompt_token_ids(0), 4u);
+}
+
 TEST(TrainingOrderTest, SendsWhatOnlySomeLossesNeed) {
   const v1::TrainingPair kto = Training(v1::LOSS_TYPE_KTO, v1::REFERENCE_ROLLOUT);
   ASSERT_EQ(kto.mismatched_size(), 2);
