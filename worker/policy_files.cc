@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -34,10 +35,10 @@ at::Tensor ViewOf(const std::vector<float>& weights) {  // which is not written 
   return at::from_blob(const_cast<float*>(weights.data()), static_cast<int64_t>(weights.size()));
 }
 
-absl::StatusOr<PolicyWeights> Load(const v1::PolicySource& source) {
+// `config` is that of the source.
+absl::StatusOr<PolicyWeights> Load(const v1::PolicySource& source, ModelConfig config) {
   const std::string& directory = DirectoryOf(source);
-  PolicyWeights policy;
-  ATTUNE_ASSIGN_OR_RETURN(policy.config, LoadModelConfig(directory));
+  PolicyWeights policy = {std::move(config), {}};
   ATTUNE_ASSIGN_OR_RETURN(policy.weights, LoadWeights(directory, policy.config));
   const std::string& expected = source.version().digest();
   if (expected.empty()) return policy;
@@ -90,20 +91,26 @@ const std::string& DirectoryOf(const v1::PolicySource& source) {
 }
 
 absl::StatusOr<PolicyWeights> LoadPolicyWeights(const v1::PolicySource& source) {
-  ATTUNE_ASSIGN_OR_RETURN(PolicyWeights policy, Load(source));
-  if (policy.config.num_labels == 0) return policy;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot train ", DirectoryOf(source), ": it is a sequence classifier with ",
-      policy.config.num_labels, " labels, not a language model"));
+  const std::string& directory = DirectoryOf(source);
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
+  if (config.num_labels > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot train ", directory, ": it is a sequence classifier with ",
+                     config.num_labels, " labels, not a language model"));
+  }
+  return Load(source, std::move(config));
 }
 
 absl::StatusOr<PolicyWeights> LoadRewardModel(const v1::PolicySource& source, uint64_t seed) {
-  ATTUNE_ASSIGN_OR_RETURN(PolicyWeights model, Load(source));
-  if (model.config.num_labels == 0) return WithScoreHead(model, seed);
-  if (model.config.num_labels == 1) return model;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "cannot train ", DirectoryOf(source), " as a reward model: it is a sequence classifier with ",
-      model.config.num_labels, " labels; must have 1"));
+  const std::string& directory = DirectoryOf(source);
+  ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
+  if (config.num_labels > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot train ", directory, " as a reward model: it is a sequence classifier ",
+                     "with ", config.num_labels, " labels; must have 1"));
+  }
+  ATTUNE_ASSIGN_OR_RETURN(PolicyWeights model, Load(source, std::move(config)));
+  return model.config.num_labels == 1 ? std::move(model) : WithScoreHead(model, seed);
 }
 
 absl::Status SavePolicy(const v1::TrainRoundRequest& request, const PolicyWeights& policy,

@@ -214,10 +214,13 @@ absl::StatusOr<json> OpenRlhf(const GoldenCase& golden) {
 absl::StatusOr<json> TrlRewardModel(const GoldenCase& golden) {
   const at::Tensor chosen = Leaf(golden.inputs.at("rewards_chosen"));
   const at::Tensor rejected = Leaf(golden.inputs.at("rewards_rejected"));
-  const at::Tensor margins =
-      Has(golden.inputs, "margin") ? TensorOf(golden.inputs.at("margin")) : at::Tensor();
-  const double center = NumberOr(golden.hparams, "center_rewards_coefficient", 0);
-  const at::Tensor loss = RewardModelLoss(chosen, rejected, margins, center).mean();
+  LossBatch batch;
+  batch.chosen.rewards = chosen;
+  batch.rejected.rewards = rejected;
+  if (Has(golden.inputs, "margin")) batch.score_margin = TensorOf(golden.inputs.at("margin"));
+  LossOptions options;
+  options.center_rewards = NumberOr(golden.hparams, "center_rewards_coefficient", 0);
+  const at::Tensor loss = Evaluate({{{FindLoss("reward_model"), 1.0}}, options}, batch).loss;
   const at::Tensor rewards = at::cat({chosen, rejected});
   const auto metric = [](const at::Tensor& value) { return json::array({JsonOf(value)}); };
   json ours;

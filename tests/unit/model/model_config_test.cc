@@ -228,6 +228,14 @@ TEST_F(ModelConfigTest, ClassifiersHaveLabels) {
   EXPECT_EQ(0, MustLoad(json, {{"id2label", names}}).num_labels);
 }
 
+TEST_F(ModelConfigTest, PaddingIsThatOfTheFileOrOfTheFamily) {
+  EXPECT_EQ(-1, MustLoad(Small("llama"), Json::object()).pad_token_id);
+  EXPECT_EQ(0, MustLoad(Small("gemma2"), Json::object()).pad_token_id);
+  EXPECT_EQ(-1, MustLoad(Small("gemma2"), {{"pad_token_id", nullptr}}).pad_token_id);
+  EXPECT_EQ(5, MustLoad(Small("llama"), {{"pad_token_id", 5}}).pad_token_id);
+  EXPECT_EQ(-1, MustLoad(Small("llama"), {{"pad_token_id", -1}}).pad_token_id);
+}
+
 TEST_F(ModelConfigTest, EndsOfSequenceComeFromTheGenerationConfigWhereItHasThem) {
   const Json json = Small("llama");
   Write("generation_config.json", R"({"eos_token_id": [2, 1]})");

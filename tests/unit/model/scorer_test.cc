@@ -112,6 +112,18 @@ TEST(ClassificationScoresTest, AreTheHeadAppliedToTheLastToken) {
   }
 }
 
+TEST(ClassificationScoresTest, PassOverPaddingAtTheEnd) {
+  ModelConfig config = RewardConfig(1);
+  config.pad_token_id = 2;
+  const auto policy = Policy::Create(config, TinyWeights(config, 5)).value();
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> plain, ClassificationScores(*policy, {4, 2, 9}));
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> padded,
+                       ClassificationScores(*policy, {4, 2, 9, 2, 2}));
+  EXPECT_EQ(plain, padded);
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> one, ClassificationScores(*policy, {2}));
+  EXPECT_EQ(one, ClassificationScores(*policy, {2, 2}).value());
+}
+
 TEST(ClassificationScoresTest, RefusesALanguageModelAndWhatDoesNotFit) {
   EXPECT_THAT(ClassificationScores(*MakePolicy(TinyConfig(true)), {1}),
               StatusIs(kInvalid, "no score head"));

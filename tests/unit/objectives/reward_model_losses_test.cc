@@ -28,5 +28,18 @@ TEST(RewardModelLossTest, DrawsRewardsToTheCentre) {
   ExpectClose(chosen.grad(), {-Sigmoid(-2) + 0.08});
 }
 
+TEST(RewardModelLossTest, ReadsTheRewardsAndMarginsOfABatch) {
+  LossBatch batch;
+  batch.chosen.rewards = Doubles({3, 1});
+  batch.rejected.rewards = Doubles({1, 1});
+  LossOptions options;
+  ExpectClose(BradleyTerryLoss(batch, options), {-LogSigmoid(2), std::log(2)});
+  batch.score_margin = Doubles({2, 0.5});
+  options.center_rewards = 0.01;
+  ExpectClose(BradleyTerryLoss(batch, options), {std::log(2) + 0.16, -LogSigmoid(-0.5) + 0.04});
+  ExpectClose(HeadRewards(batch, options).chosen, {3, 1});
+  ExpectClose(HeadRewards(batch, options).rejected, {1, 1});
+}
+
 }  // namespace
 }  // namespace attune

@@ -253,6 +253,32 @@ TEST(TrainedLossesTest, RecordedReferenceLogpsTakeThePlaceOfTheModel) {
   EXPECT_NE(reference(models.get(), 1), 0);
 }
 
+TEST(TrainedLossesTest, TheRejectedResponseFollowsItsOwnPrompt) {
+  const v1::TrainRoundRequest request = RequestOf(v1::LOSS_TYPE_KTO);
+  ASSERT_OK_AND_ASSIGN(const TrainingObjective objective, TrainingObjectiveOf(request));
+  const Models models;
+  const v1::TrainingPair first = Examples(objective)[0], second = Examples(objective)[1];
+  ASSERT_FALSE(std::equal(
+      first.prompt_token_ids().begin(), first.prompt_token_ids().end(),
+      second.prompt_token_ids().begin(), second.prompt_token_ids().end()));
+  v1::TrainingPair unpaired = first;
+  *unpaired.mutable_rejected() = second.rejected();
+  *unpaired.mutable_rejected_prompt_token_ids() = second.prompt_token_ids();
+  const auto logps = [&](const v1::TrainingPair& pair) {
+    const at::Tensor values = ColumnsOfExample(objective, models.get(), pair).value().values;
+    return values.detach().select(1, kLogpColumn).contiguous();
+  };
+  const at::Tensor actual = logps(unpaired);
+  EXPECT_TRUE(at::equal(actual[0], logps(first)[0]));
+  EXPECT_TRUE(at::equal(actual[1], logps(second)[1]));
+  // Responses of another example are scored after these prompts: the chosen one, the rejected one.
+  v1::TrainingPair after_second = second;
+  *after_second.mutable_mismatched() = first.mismatched();
+  EXPECT_TRUE(at::equal(actual[2], logps(first)[2]));
+  EXPECT_TRUE(at::equal(actual[3], logps(after_second)[3]));
+  EXPECT_FALSE(at::equal(actual[3], logps(first)[3]));
+}
+
 TEST(TrainedLossesTest, RefuseExamplesThatLackSomething) {
   const auto refusal = [](v1::LossType loss, uint32_t responses) {
     v1::TrainRoundRequest request = RequestOf(loss);

@@ -33,6 +33,23 @@ TEST(SequenceBatchTest, PacksSequencesWithoutTheirLastToken) {
   EXPECT_EQ(batch.token_count, 10);
 }
 
+TEST(SequenceBatchTest, AClassifierReadsTheLastTokenThatIsNoPadding) {
+  ModelConfig config = SmallConfig();
+  config.pad_token_id = 9;
+  const Ids one = {1, 9}, a = {3, 4}, b = {3, 9, 9}, c = {9};
+  const std::vector<Sequence> sequences = {{"a", one, a}, {"b", one, b}, {"c", one, c}};
+  ASSERT_OK_AND_ASSIGN(const SequenceBatch batch, MakeScoredBatch(sequences, config));
+  EXPECT_THAT(batch.packed.tokens, ElementsAre(1, 9, 3, 4, 1, 9, 3, 1));
+  EXPECT_THAT(batch.packed.offsets, ElementsAre(0, 4, 7, 8));
+  EXPECT_THAT(batch.packed.target_rows, ElementsAre(3, 6, 7));
+  EXPECT_TRUE(batch.packed.targets.empty());
+  EXPECT_TRUE(at::equal(batch.tokens.sequences, at::tensor({0, 0, 1, 1, 1, 2}, at::kLong)));
+  EXPECT_EQ(batch.token_count, 12);
+  const Sequence bad = {"pair 7, chosen response", one, {}};
+  EXPECT_THAT(MakeScoredBatch({&bad, 1}, config),
+              StatusIs(absl::StatusCode::kInvalidArgument, "0 response"));
+}
+
 TEST(SequenceBatchTest, RefusesWhatTheModelCannotTake) {
   const auto make = [](const Ids& prompt, const Ids& response) {
     const Sequence sequence = {"pair 7, chosen response", prompt, response};

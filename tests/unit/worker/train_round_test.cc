@@ -40,7 +40,8 @@ std::vector<v1::TrainingPair> Share(const std::vector<v1::TrainingPair>& pairs, 
 
 absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
                                  const std::vector<v1::TrainingPair>& pairs, int ranks,
-                                 int threads = 1, bool with_reference = false) {
+                                 int threads = 1, bool with_reference = false,
+                                 const PolicyWeights& initial = {TestConfig(), TestWeights()}) {
   Outcome outcome;
   const uint32_t batch = request.training().per_device_train_batch_size() *
                          request.training().gradient_accumulation_steps();
@@ -55,8 +56,8 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
     PolicyWeights reference = {TestConfig(), TestWeights()};
     ATTUNE_ASSIGN_OR_RETURN(
         TrainedRound round,
-        TrainRound(request, TestConfig(), TestWeights(), with_reference ? &reference : nullptr,
-                   collective, threads, hooks));
+        TrainRound(request, initial.config, initial.weights,
+                   with_reference ? &reference : nullptr, collective, threads, hooks));
     if (rank == 0) outcome.weights = std::move(round.weights);
     if (rank == 0) outcome.probe = round.probe;
     return absl::OkStatus();
@@ -222,6 +223,75 @@ TEST(TrainRoundTest, InBf16TrainsFullWeightsOnWhatASamplerInBf16Computes) {
             static_cast<int64_t>(rounded.weights.size() / 100));
   ASSERT_OK_AND_ASSIGN(const Outcome of_two_ranks, RunRound(request, pairs, 2));
   EXPECT_EQ(of_two_ranks.weights, rounded.weights);
+}
+
+TEST(TrainRoundTest, ProbesWhatTheRoundDidToItsPairs) {
+  ASSERT_OK_AND_ASSIGN(const Outcome one, RunRound(SixUpdates(), ReferencePairs(), 1));
+  EXPECT_EQ(one.probe.pairs(), 4u);
+  EXPECT_GT(one.probe.accuracy(), 0.5);
+  const auto policy = Policy::Create(TestConfig(), one.weights).value();
+  double chosen = 0, rejected = 0;
+  for (const v1::TrainingPair& pair : ReferencePairs()) {
+    v1::TrainingPair after = pair;
+    Record(*policy, pair, after.mutable_chosen());
+    Record(*policy, pair, after.mutable_rejected());
+    chosen += (after.chosen().rollout_logp() - pair.chosen().rollout_logp()) / 4;
+    rejected += (after.rejected().rollout_logp() - pair.rejected().rollout_logp()) / 4;
+  }
+  EXPECT_NEAR(one.probe.chosen_change(), chosen, 1e-6);
+  EXPECT_NEAR(one.probe.rejected_change(), rejected, 1e-6);
+  EXPECT_GT(chosen, rejected);
+  ASSERT_OK_AND_ASSIGN(const Outcome two, RunRound(SixUpdates(), ReferencePairs(), 2));
+  EXPECT_NEAR(two.probe.chosen_change(), chosen, 1e-4);
+  EXPECT_NEAR(two.probe.rejected_change(), rejected, 1e-4);
+}
+
+// Pairs that no constant tells apart: each is there in both orders, but for the first response
+// token, which says which is better.
+std::vector<v1::TrainingPair> LearnablePairs() {
+  std::vector<v1::TrainingPair> pairs;
+  for (const v1::TrainingPair& recorded : ReferencePairs()) {
+    for (const bool turned : {false, true}) {
+      v1::TrainingPair pair = recorded;
+      if (turned) pair.mutable_chosen()->Swap(pair.mutable_rejected());
+      pair.mutable_chosen()->set_token_ids(0, 300);
+      pair.mutable_rejected()->set_token_ids(0, 301);
+      pair.set_index(static_cast<uint32_t>(pairs.size()));
+      pairs.push_back(std::move(pair));
+    }
+  }
+  return pairs;
+}
+
+TEST(TrainRoundTest, ARewardModelLearnsToRankItsPairs) {
+  v1::PolicySource source;
+  source.set_model_path(kModelPath);
+  ASSERT_OK_AND_ASSIGN(const PolicyWeights initial, LoadRewardModel(source, 7));
+  v1::TrainRoundRequest request = ReferenceRequest();
+  request.mutable_objective()->set_loss_type(0, v1::LOSS_TYPE_REWARD_MODEL);
+  request.mutable_objective()->set_center_rewards_coefficient(0.01);
+  request.set_pairs(8);
+  request.mutable_training()->set_learning_rate(1e-3);
+  request.mutable_training()->set_num_train_epochs(10);  // of two updates
+  ASSERT_OK_AND_ASSIGN(const Outcome one,
+                       RunRound(request, LearnablePairs(), 1, 1, false, initial));
+  const auto& first = one.steps.front().values();
+  const auto& last = one.steps.back().values();
+  EXPECT_LT(first.at("rewards/accuracies"), 0.9);
+  EXPECT_EQ(last.at("rewards/accuracies"), 1);
+  EXPECT_LT(last.at("loss"), 0.5 * first.at("loss"));
+  EXPECT_NEAR(last.at("mean_reward"), (last.at("rewards/chosen") + last.at("rewards/rejected")) / 2,
+              1e-9);
+  EXPECT_NEAR(last.at("rewards/margins"), last.at("rewards/chosen") - last.at("rewards/rejected"),
+              1e-9);
+  EXPECT_EQ(first.count("logps/chosen"), 0u);
+  EXPECT_EQ(one.probe.accuracy(), 1);
+  EXPECT_EQ(one.probe.chosen_change(), 0);
+  for (int ranks : {2, 3}) {
+    ASSERT_OK_AND_ASSIGN(const Outcome many,
+                         RunRound(request, LearnablePairs(), ranks, 1, false, initial));
+    ExpectSameLosses(one, many, 1e-5);
+  }
 }
 
 TEST(TrainRoundTest, ALossThatIsNotFiniteFailsAllRanksAndNamesTheUpdate) {

@@ -9,6 +9,8 @@
 #include "absl/synchronization/blocking_counter.h"
 #include "absl/synchronization/notification.h"
 #include "common/files.h"
+#include "model/policy.h"
+#include "model/scorer.h"
 #include "nlohmann/json.hpp"
 #include "rpc/channel.h"
 #include "rpc/grpc_status.h"
@@ -158,6 +160,50 @@ TEST_F(TrainerServiceTest, TrainsSavesAndServesOneRoundOnTwoRanks) {
     EXPECT_EQ(manifest["job"], "jobs/reference");
     EXPECT_EQ(manifest["parent_digest"], Request().input().version().digest());
     EXPECT_EQ(manifest["digest"], result.policy().digest());
+  });
+}
+
+std::vector<int32_t> IdsOf(const v1::TrainingPair& pair, const v1::TrainingResponse& response) {
+  std::vector<int32_t> ids(pair.prompt_token_ids().begin(), pair.prompt_token_ids().end());
+  ids.insert(ids.end(), response.token_ids().begin(), response.token_ids().end());
+  return ids;
+}
+
+TEST_F(TrainerServiceTest, TrainsRewardModelsForTwoRounds) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_objective()->set_loss_type(0, v1::LOSS_TYPE_REWARD_MODEL);
+    request.set_seed(7);
+    const std::vector<Answer> answers = CallAll(addresses, request);
+    ASSERT_OK(answers[0].status);
+    ASSERT_OK(answers[1].status);
+    const v1::TrainRoundResult& result = answers[0].events.back().result();
+    EXPECT_EQ(result.probe().pairs(), 4u);
+    ASSERT_OK_AND_ASSIGN(const auto model, Policy::Load(request.output_path()));
+    EXPECT_EQ(model->config().outputs(), 1);
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> saved,
+                         LoadWeights(request.output_path(), model->config()));
+    EXPECT_EQ(WeightsDigest(WeightLayout(model->config()), saved), result.policy().digest());
+    EXPECT_EQ(Fetch(addresses, result.policy()), saved);
+    double right = 0;
+    for (const v1::TrainingPair& pair : ReferencePairs()) {
+      const auto chosen = ClassificationScores(*model, IdsOf(pair, pair.chosen()));
+      const auto rejected = ClassificationScores(*model, IdsOf(pair, pair.rejected()));
+      right += chosen->front() > rejected->front() ? 1 : 0;
+    }
+    EXPECT_EQ(result.probe().accuracy(), right / 4);
+
+    request.set_round(2);
+    request.mutable_input()->set_checkpoint_path(request.output_path());
+    *request.mutable_input()->mutable_version() = result.policy();
+    request.set_output_path(JoinPath(directory_, "round-2"));
+    const std::vector<Answer> next = CallAll(addresses, request);
+    ASSERT_OK(next[0].status);
+    const auto loss = [](const v1::TrainRoundEvent& event) {
+      return event.step().values().at("loss");
+    };
+    EXPECT_LT(loss(next[0].events[0]), loss(answers[0].events[0]));
+    EXPECT_EQ(LoadModelConfig(request.output_path())->num_labels, 1);
   });
 }
 
