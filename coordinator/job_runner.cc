@@ -17,7 +17,6 @@
 #include "coordinator/alarms.h"
 #include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
-#include "coordinator/label_evaluation.h"
 #include "coordinator/objective_spec.h"
 #include "coordinator/phase_requests.h"
 #include "coordinator/round_order.h"
