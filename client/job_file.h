@@ -4,18 +4,17 @@
 #define ATTUNE_CLIENT_JOB_FILE_H_
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "attune/v1/job.pb.h"
-#include "rpc/grpc_status.h"
+#include "spec/spec_checks.h"
 
 namespace attune {
 
 struct JobFile {
-  v1::JobSpec spec;                        // all that could be read; a bad value is left out
-  std::vector<FieldViolation> violations;  // in the order of the file; empty = all was read
+  v1::JobSpec spec;       // all that could be read; a bad value is left out
+  Violations violations;  // in the order of the file; empty = all was read
 };
 
 // INVALID_ARGUMENT when nothing can be read: YAML syntax (with line and column), not a map, more
@@ -26,11 +25,6 @@ struct JobFile {
 // beside the job file is meant, else one in the working directory; others stay as written, for the
 // coordinator to judge. INVALID_ARGUMENT also when the file cannot be read.
 [[nodiscard]] absl::StatusOr<JobFile> LoadJobFile(const std::string& path);
-
-// All problems at once: those of the file, then those the coordinator found in what was left,
-// without the ones that only follow from a value that was left out.
-std::vector<FieldViolation> MergeViolations(const std::vector<FieldViolation>& file,
-                                            const std::vector<FieldViolation>& coordinator);
 
 }  // namespace attune
 

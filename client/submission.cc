@@ -1,6 +1,7 @@
 #include "client/submission.h"
 
 #include "rpc/grpc_status.h"
+#include "spec/yaml_message.h"
 
 namespace attune {
 

@@ -172,14 +172,6 @@ TEST(JobFileTest, KeepsTheGoodValuesOfABadFile) {
   EXPECT_EQ(file.spec.training().weight_decay(), 2.0);
 }
 
-TEST(JobFileTest, MergesProblemsWithoutThoseThatOnlyFollow) {
-  const std::vector<FieldViolation> file = {{"model", "must be a map"}, {"rounds", "is x"}};
-  const std::vector<FieldViolation> coordinator = {
-      {"model.path", "is required"}, {"rounds", "is 0"}, {"models", "y"}, {"seed", "z"}};
-  EXPECT_EQ(ToText(MergeViolations(file, coordinator)),
-            "model: must be a map\nrounds: is x\nmodels: y\nseed: z");
-}
-
 class JobFilePathsTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -195,11 +187,15 @@ TEST_F(JobFilePathsTest, PathsBesideTheJobFileAreMadeAbsolute) {
   ASSERT_OK(CreateDirectories(JoinPath(directory_, "models/tiny")));
   ASSERT_OK(WriteFile(JoinPath(directory_, "prompts.jsonl"), "{}\n"));
   ASSERT_OK(WriteFile(job, "model: {path: models/tiny}\ndataset: {path: ./prompts.jsonl}\n"
-                           "oracle: {path: /absent/lexicon.tsv}\n"));
+                           "oracle: {path: /absent/lexicon.tsv, calibration: prompts.jsonl}\n"
+                           "auxiliary_oracles: {oracle: {parts: {oracle: {path: prompts.jsonl}}}}\n"));
   ASSERT_OK_AND_ASSIGN(const JobFile file, LoadJobFile(job));
   EXPECT_EQ(file.spec.model().path(), JoinPath(directory_, "models/tiny"));
   EXPECT_EQ(file.spec.dataset().path(), JoinPath(directory_, "prompts.jsonl"));
   EXPECT_EQ(file.spec.oracle().path(), "/absent/lexicon.tsv");
+  EXPECT_EQ(file.spec.oracle().calibration(), JoinPath(directory_, "prompts.jsonl"));
+  EXPECT_EQ(file.spec.auxiliary_oracles(0).oracle().parts(0).oracle().path(),
+            JoinPath(directory_, "prompts.jsonl"));
 }
 
 TEST_F(JobFilePathsTest, PathsOfTheWorkingDirectoryComeSecond) {

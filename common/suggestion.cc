@@ -1,4 +1,4 @@
-#include "client/suggestion.h"
+#include "common/suggestion.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // "did you mean": the nearest known word to a mistyped one.
-#ifndef ATTUNE_CLIENT_SUGGESTION_H_
-#define ATTUNE_CLIENT_SUGGESTION_H_
+#ifndef ATTUNE_COMMON_SUGGESTION_H_
+#define ATTUNE_COMMON_SUGGESTION_H_
 
 #include <string>
 #include <vector>
@@ -18,4 +18,4 @@ std::string DidYouMean(absl::string_view word, const std::vector<std::string>& k
 
 }  // namespace attune
 
-#endif  // ATTUNE_CLIENT_SUGGESTION_H_
+#endif  // ATTUNE_COMMON_SUGGESTION_H_
