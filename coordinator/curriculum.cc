@@ -10,6 +10,7 @@
 #include "common/check.h"
 #include "common/digest.h"
 #include "common/rng.h"
+#include "coordinator/dataset.h"
 
 namespace attune {
 namespace {

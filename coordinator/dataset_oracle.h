@@ -6,7 +6,7 @@
 
 #include "absl/types/span.h"
 #include "attune/v1/types.pb.h"
-#include "coordinator/dataset.h"
+#include "spec/dataset_file.h"
 
 namespace attune {
 

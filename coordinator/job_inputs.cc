@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/files.h"
-#include "coordinator/dataset.h"
 #include "coordinator/objective_spec.h"
 #include "nlohmann/json.hpp"
+#include "spec/dataset_file.h"
 #include "spec/oracle_spec.h"
 
 namespace attune {

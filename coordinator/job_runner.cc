@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/alarms.h"
+#include "coordinator/dataset.h"
 #include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
 #include "coordinator/objective_spec.h"

@@ -13,11 +13,11 @@
 #include "attune/v1/job.pb.h"
 #include "attune/v1/round.pb.h"
 #include "common/metrics.h"
-#include "coordinator/dataset.h"
 #include "coordinator/evaluation.h"
 #include "coordinator/job_book.h"
 #include "coordinator/round.h"
 #include "coordinator/workers.h"
+#include "spec/dataset_file.h"
 #include "storage/store.h"
 
 namespace attune {

@@ -11,7 +11,7 @@
 #include "attune/v1/job.pb.h"
 #include "attune/v1/oracle.pb.h"
 #include "attune/v1/types.pb.h"
-#include "coordinator/dataset.h"
+#include "spec/dataset_file.h"
 
 namespace attune {
 

@@ -9,7 +9,7 @@
 #include "attune/v1/oracle.pb.h"
 #include "attune/v1/rollout.pb.h"
 #include "attune/v1/types.pb.h"
-#include "coordinator/dataset.h"
+#include "spec/dataset_file.h"
 
 namespace attune {
 

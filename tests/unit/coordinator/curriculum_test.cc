@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/dataset.h"
 #include "coordinator/presets.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

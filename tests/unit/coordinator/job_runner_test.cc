@@ -9,11 +9,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
-#include "coordinator/dataset.h"
 #include "coordinator/job_spec.h"
 #include "coordinator/presets.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spec/dataset_file.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/coordinator/fake_workers.h"
 

@@ -1,4 +1,4 @@
-#include "coordinator/dataset_rows.h"
+#include "spec/dataset_rows.h"
 
 #include <string>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/files.h"
-#include "coordinator/dataset.h"
+#include "spec/dataset_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"

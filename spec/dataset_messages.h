@@ -1,6 +1,6 @@
 // Texts and chat messages of dataset rows. Every function returns what is wrong, or "".
-#ifndef ATTUNE_COORDINATOR_DATASET_MESSAGES_H_
-#define ATTUNE_COORDINATOR_DATASET_MESSAGES_H_
+#ifndef ATTUNE_SPEC_DATASET_MESSAGES_H_
+#define ATTUNE_SPEC_DATASET_MESSAGES_H_
 
 #include <string>
 
@@ -28,4 +28,4 @@ std::string TakeResponse(absl::string_view name, RowJson* messages, std::string*
 
 }  // namespace attune
 
-#endif  // ATTUNE_COORDINATOR_DATASET_MESSAGES_H_
+#endif  // ATTUNE_SPEC_DATASET_MESSAGES_H_

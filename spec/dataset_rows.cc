@@ -1,4 +1,4 @@
-#include "coordinator/dataset_rows.h"
+#include "spec/dataset_rows.h"
 
 #include <algorithm>
 #include <cmath>
@@ -447,6 +447,7 @@ std::string ReadRow(const RowJson& row, v1::Prompt* prompt) {
   if (problem.empty()) problem = ReadCorrupted(row, prompt);
   if (problem.empty()) problem = CopyOptionalText(row, "answer", prompt->mutable_gold());
   if (problem.empty()) problem = CopyOptionalText(row, "gold", prompt->mutable_gold());
+  if (row.contains("split") && row["split"].is_string()) prompt->set_domain(row["split"]);
   if (problem.empty()) problem = CopyOptionalText(row, "domain", prompt->mutable_domain());
   return problem;
 }

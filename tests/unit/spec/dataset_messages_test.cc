@@ -1,4 +1,4 @@
-#include "coordinator/dataset_messages.h"
+#include "spec/dataset_messages.h"
 
 #include <string>
 
