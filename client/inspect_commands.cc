@@ -12,6 +12,7 @@
 #include "client/output.h"
 #include "client/report.h"
 #include "client/text_format.h"
+#include "common/text_table.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {

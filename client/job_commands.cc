@@ -10,6 +10,7 @@
 #include "client/submission.h"
 #include "client/terminal.h"
 #include "client/text_format.h"
+#include "common/text_table.h"
 
 namespace attune {
 namespace {

@@ -5,6 +5,7 @@
 #include "client/head_to_head.h"
 #include "client/progress.h"
 #include "client/text_format.h"
+#include "common/text_table.h"
 #include "nlohmann/json.hpp"
 
 namespace attune {

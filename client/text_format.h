@@ -1,10 +1,9 @@
-// Numbers and tables as people read them.
+// Numbers, times and states as people read them.
 #ifndef ATTUNE_CLIENT_TEXT_FORMAT_H_
 #define ATTUNE_CLIENT_TEXT_FORMAT_H_
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "attune/v1/job.pb.h"
 #include "attune/v1/round.pb.h"
@@ -23,10 +22,6 @@ std::string StateName(v1::JobState state);
 std::string AlarmName(v1::AlarmKind kind);
 // "displacement: Training made ...".
 std::string FormatAlarm(const v1::Alarm& alarm);
-
-// The rows (the first is the header) in columns two blanks apart; a column of numbers is set to the
-// right. Ends with a newline; no blanks at line ends.
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace attune
 

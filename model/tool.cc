@@ -1,13 +1,10 @@
 #include "model/tool.h"
 
 #include <algorithm>
-#include <atomic>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <sstream>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +14,7 @@
 #include "common/rng.h"
 #include "common/status_macros.h"
 #include "model/chat_template.h"
+#include "model/generate_all.h"
 #include "model/generator.h"
 #include "model/policy.h"
 #include "model/scorer.h"
@@ -28,9 +26,6 @@ namespace attune {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Sequences decoded together: enough to fill the kernels' tiles, few enough to fit the caches.
-constexpr size_t kBatchSequences = 64;
 
 void WriteLine(const Json& line, std::ostream& out) {
   out << line.dump(-1, ' ', false, Json::error_handler_t::replace) << "\n";
@@ -131,38 +126,6 @@ absl::StatusOr<std::vector<Text>> ReadPrompts(const GenerateCommand& command) {
   return prompts;
 }
 
-using Responses = std::vector<std::vector<Generation>>;
-
-// Batches of requests on all processors.
-absl::StatusOr<Responses> GenerateAll(const Policy& policy,
-                                      const std::vector<GenerationRequest>& requests,
-                                      const SamplingOptions& options) {
-  if (requests.empty()) return Responses();
-  const size_t threads = std::max(1u, std::thread::hardware_concurrency());
-  const size_t samples = std::max<size_t>(1, requests[0].sample_keys.size());
-  const size_t even = (requests.size() + threads - 1) / threads;
-  const size_t batch = std::clamp<size_t>(even, 1, std::max<size_t>(1, kBatchSequences / samples));
-  const size_t batches = (requests.size() + batch - 1) / batch;
-  std::vector<absl::StatusOr<Responses>> results(batches);
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t i = next++; i < batches; i = next++) {
-      results[i] =
-          Generate(policy, absl::MakeConstSpan(requests).subspan(i * batch, batch), options);
-    }
-  };
-  std::vector<std::thread> workers;
-  for (size_t i = 1; i < std::min(threads, batches); ++i) workers.emplace_back(work);
-  work();
-  for (std::thread& worker : workers) worker.join();
-  Responses all;
-  for (absl::StatusOr<Responses>& result : results) {
-    ATTUNE_RETURN_IF_ERROR(result.status());
-    std::move(result->begin(), result->end(), std::back_inserter(all));
-  }
-  return all;
-}
-
 // Prompt and responses as text, while it is drawn.
 absl::Status WriteText(const Model& model, const GenerationRequest& request,
                        const SamplingOptions& options, std::ostream& out) {
@@ -235,7 +198,7 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
   if (command.prompts_file.empty() && !command.json) {
     return WriteText(model, requests[0], command.sampling, out);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const Responses responses,
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<Generation>> responses,
                           GenerateAll(*model.policy, requests, command.sampling));
   for (size_t i = 0; i < prompts.size(); ++i) {
     WriteJson(model, prompts[i].text, requests[i].prompt_ids, responses[i], out);

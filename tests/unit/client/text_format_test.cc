@@ -34,14 +34,6 @@ TEST(TextFormatTest, ShowsTimesInUtc) {
   EXPECT_EQ(FormatTime(time), "2026-11-23 10:04:42");
 }
 
-TEST(TextFormatTest, AlignsColumnsByTheirKind) {
-  EXPECT_EQ(FormatTable({{"JOB", "ROUND", "NOTE"}, {"jobs/a", "10", "x"}, {"jobs/long", "-", ""}}),
-            "JOB        ROUND  NOTE\n"
-            "jobs/a        10  x\n"
-            "jobs/long      -\n");
-  EXPECT_EQ(FormatTable({}), "");
-}
-
 TEST(TextFormatTest, NamesStatesWithoutPrefix) {
   EXPECT_EQ(StateName(v1::JOB_STATE_RUNNING), "RUNNING");
 }
