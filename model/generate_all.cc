@@ -1,12 +1,11 @@
 #include "model/generate_all.h"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
-#include <thread>
 #include <utility>
 
 #include "common/status_macros.h"
+#include "common/threads.h"
 
 namespace attune {
 namespace {
@@ -22,23 +21,15 @@ absl::StatusOr<std::vector<std::vector<Generation>>> GenerateAll(
     const Policy& policy, absl::Span<const GenerationRequest> requests,
     const SamplingOptions& options) {
   if (requests.empty()) return Responses();
-  const size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  const size_t threads = static_cast<size_t>(ProcessorCount());
   const size_t samples = std::max<size_t>(1, requests[0].sample_keys.size());
   const size_t even = (requests.size() + threads - 1) / threads;
   const size_t batch = std::clamp<size_t>(even, 1, std::max<size_t>(1, kBatchSequences / samples));
   const size_t batches = (requests.size() + batch - 1) / batch;
   std::vector<absl::StatusOr<Responses>> results(batches);
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t i = next++; i < batches; i = next++) {
-      results[i] =
-          Generate(policy, requests.subspan(i * batch, batch), options);
-    }
-  };
-  std::vector<std::thread> workers;
-  for (size_t i = 1; i < std::min(threads, batches); ++i) workers.emplace_back(work);
-  work();
-  for (std::thread& worker : workers) worker.join();
+  RunInThreads(batches, static_cast<int>(threads), [&](size_t i) {
+    results[i] = Generate(policy, requests.subspan(i * batch, batch), options);
+  });
   Responses all;
   for (absl::StatusOr<Responses>& result : results) {
     ATTUNE_RETURN_IF_ERROR(result.status());

@@ -1,16 +1,13 @@
 #include "oracle/oracle_service.h"
 
-#include <algorithm>
-#include <atomic>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "common/clock.h"
 #include "common/status_macros.h"
+#include "common/threads.h"
 #include "rpc/grpc_status.h"
 #include "spec/answer_check.h"
 #include "spec/spec_checks.h"
@@ -31,18 +28,6 @@ absl::Status CheckRequest(const v1::JudgeRequest& request) {
         item.response_tokens_size(), " response_tokens; send one length for each response"));
   }
   return absl::OkStatus();
-}
-
-// Runs work(0) .. work(count - 1) on at most `threads` threads.
-void RunInThreads(int count, int threads, absl::FunctionRef<void(int)> work) {
-  std::atomic<int> next = 0;
-  const auto run = [&] {
-    for (int item = next++; item < count; item = next++) work(item);
-  };
-  std::vector<std::thread> helpers;
-  for (int i = 1; i < std::min(threads, count); ++i) helpers.emplace_back(run);
-  run();
-  for (std::thread& helper : helpers) helper.join();
 }
 
 }  // namespace
@@ -80,7 +65,8 @@ absl::Status OracleServiceImpl::JudgeItems(grpc::ServerContext& context,
     judgment.set_oracle(judge->oracle());
     judgment.set_oracle_digest(judge->digest());
   }
-  RunInThreads(request.items_size(), threads_, [&](int i) {
+  RunInThreads(static_cast<size_t>(request.items_size()), threads_, [&](size_t item) {
+    const int i = static_cast<int>(item);
     if (context.IsCancelled()) return;
     JudgeItem(*judge, request.items(i), *response.mutable_judgments(i));
   });

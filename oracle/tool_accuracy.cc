@@ -97,13 +97,11 @@ void WriteText(const ToolJson& report, std::ostream& out) {
 }  // namespace
 
 absl::Status RunPairAccuracy(const PairsCommand& command, std::ostream& out) {
-  JudgeFactory factory;
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<NamedJudge> judges,
-                          LoadJudges(command.oracles, &factory));
+  ATTUNE_ASSIGN_OR_RETURN(const auto oracles, OracleSet::Load(command.oracles));
   ATTUNE_ASSIGN_OR_RETURN(const LengthCounter lengths, LengthCounter::Load(command.model));
   ATTUNE_ASSIGN_OR_RETURN(const LabelledRows rows, LoadLabelledRows(command.pairs, lengths));
   std::vector<Answers> all;
-  for (const NamedJudge& judge : judges) {
+  for (const NamedJudge& judge : oracles->judges()) {
     const std::vector<Decision> decisions = DecideAll(judge, rows.items);
     ATTUNE_RETURN_IF_ERROR(CheckAnyJudged(judge, decisions));
     std::vector<std::optional<double>> preferences = WinnerPreferences(rows, decisions);

@@ -259,14 +259,12 @@ void WriteText(const ToolJson& report, std::ostream& out) {
 
 absl::Status RunCalibrate(const PairsCommand& command, std::optional<double> cost_per_call,
                           std::ostream& out) {
-  JudgeFactory factory;
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<NamedJudge> judges,
-                          LoadJudges(command.oracles, &factory));
+  ATTUNE_ASSIGN_OR_RETURN(const auto oracles, OracleSet::Load(command.oracles));
   ATTUNE_ASSIGN_OR_RETURN(const LengthCounter lengths, LengthCounter::Load(command.model));
   ATTUNE_ASSIGN_OR_RETURN(const LabelledRows rows, LoadLabelledRows(command.pairs, lengths));
   const LabelledRows reversed = Reversed(rows);
   std::vector<Answers> all;
-  for (const NamedJudge& judge : judges) {
+  for (const NamedJudge& judge : oracles->judges()) {
     Answers& answers = all.emplace_back();
     answers.judge = &judge;
     answers.decisions = DecideAll(judge, rows.items);

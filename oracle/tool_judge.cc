@@ -77,14 +77,12 @@ ToolJson VerdictJson(const Verdict& verdict) {
 }  // namespace
 
 absl::Status RunJudge(const JudgeCommand& command, std::istream& in, std::ostream& out) {
-  JudgeFactory factory;
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<NamedJudge> judges,
-                          LoadJudges({command.oracle}, &factory));
+  ATTUNE_ASSIGN_OR_RETURN(const auto oracles, OracleSet::Load({command.oracle}));
   ATTUNE_ASSIGN_OR_RETURN(const LengthCounter lengths, LengthCounter::Load(command.model));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::Candidates> items, ReadItems(lengths, in));
-  const Judge& judge = *judges[0].judge;
+  const NamedJudge& judge = oracles->judges()[0];
   size_t failed = 0;
-  for (const Decision& decision : DecideAll(judges[0], items)) {
+  for (const Decision& decision : DecideAll(judge, items)) {
     ToolJson line;
     if (decision.verdict.ok()) {
       line = VerdictJson(*decision.verdict);
@@ -92,8 +90,8 @@ absl::Status RunJudge(const JudgeCommand& command, std::istream& in, std::ostrea
       ++failed;
       line["failure"] = std::string(decision.verdict.status().message());
     }
-    line["oracle"] = judge.oracle();
-    line["oracle_digest"] = judge.digest();
+    line["oracle"] = judge.judge->oracle();
+    line["oracle_digest"] = judge.judge->digest();
     WriteLine(line, out);
   }
   ATTUNE_RETURN_IF_ERROR(CheckWritten(out));

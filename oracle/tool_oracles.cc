@@ -1,10 +1,8 @@
 #include "oracle/tool_oracles.h"
 
 #include <algorithm>
-#include <atomic>
 #include <optional>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +11,7 @@
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/status_macros.h"
+#include "common/threads.h"
 #include "spec/answer_check.h"
 #include "spec/oracle_file.h"
 #include "spec/oracle_spec.h"
@@ -41,33 +40,31 @@ Decision Decide(const Judge& judge, const v1::Candidates& item) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<NamedJudge>> LoadJudges(absl::Span<const std::string> files,
-                                                   JudgeFactory* factory) {
+absl::StatusOr<std::unique_ptr<const OracleSet>> OracleSet::Load(
+    absl::Span<const std::string> files) {
+  ATTUNE_ASSIGN_OR_RETURN(std::unique_ptr<Metrics> metrics, Metrics::Create("", "judge"));
+  std::unique_ptr<OracleSet> set(new OracleSet(std::move(metrics)));
   std::multiset<std::string> stems;
   for (const std::string& file : files) stems.insert(Stem(file));
-  std::vector<NamedJudge> judges;
   for (const std::string& file : files) {
-    ATTUNE_ASSIGN_OR_RETURN(const v1::OracleSpec spec, LoadOracleFile(file));
-    absl::StatusOr<std::shared_ptr<const Judge>> judge = factory->Make(spec);
-    if (!judge.ok()) return Annotate(judge.status(), file);
-    const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    judges.push_back({stems.count(Stem(file)) == 1 ? Stem(file) : file, *std::move(judge),
-                      AsksOutside(spec) ? kCallsAtOnce : processors});
+    const std::string stem = Stem(file);
+    ATTUNE_RETURN_IF_ERROR(set->Add(stems.count(stem) == 1 ? stem : file, file));
   }
-  return judges;
+  return set;
+}
+
+absl::Status OracleSet::Add(const std::string& name, const std::string& file) {
+  ATTUNE_ASSIGN_OR_RETURN(const v1::OracleSpec spec, LoadOracleFile(file));
+  absl::StatusOr<std::shared_ptr<const Judge>> judge = factory_.Make(spec);
+  if (!judge.ok()) return Annotate(judge.status(), file);
+  judges_.push_back({name, *std::move(judge), AsksOutside(spec) ? kCallsAtOnce : ProcessorCount()});
+  return absl::OkStatus();
 }
 
 std::vector<Decision> DecideAll(const NamedJudge& judge, absl::Span<const v1::Candidates> items) {
   std::vector<std::optional<Decision>> made(items.size());
-  std::atomic<size_t> next = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < items.size(); i = next++) made[i] = Decide(*judge.judge, items[i]);
-  };
-  std::vector<std::thread> helpers;
-  const size_t threads = std::min(static_cast<size_t>(judge.threads), items.size());
-  for (size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
+  RunInThreads(items.size(), judge.threads,
+               [&](size_t i) { made[i] = Decide(*judge.judge, items[i]); });
   std::vector<Decision> decisions;
   for (std::optional<Decision>& decision : made) decisions.push_back(*std::move(decision));
   return decisions;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "attune/v1/oracle.pb.h"
+#include "common/metrics.h"
 #include "model/tokenizer/tokenizer.h"
 #include "oracle/judge.h"
 #include "oracle/judge_factory.h"
@@ -24,10 +26,24 @@ struct NamedJudge {
   int threads;       // decisions at once: calls to services wait, models here need a processor
 };
 
-// One for each oracle file (spec/oracle_file.h), at least one. `factory` must outlive them. Errors
-// name the file.
-[[nodiscard]] absl::StatusOr<std::vector<NamedJudge>> LoadJudges(
-    absl::Span<const std::string> files, JudgeFactory* factory);
+// The oracles of a command, with what they share.
+class OracleSet {
+ public:
+  // One for each oracle file (spec/oracle_file.h), at least one. Errors name the file.
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<const OracleSet>> Load(
+      absl::Span<const std::string> files);
+
+  const std::vector<NamedJudge>& judges() const { return judges_; }  // by file
+
+ private:
+  explicit OracleSet(std::unique_ptr<Metrics> metrics)
+      : metrics_(std::move(metrics)), factory_(*metrics_) {}
+  absl::Status Add(const std::string& name, const std::string& file);
+
+  const std::unique_ptr<Metrics> metrics_;  // counted for nobody
+  JudgeFactory factory_;
+  std::vector<NamedJudge> judges_;
+};
 
 struct Decision {
   absl::StatusOr<Verdict> verdict;  // complete and finite

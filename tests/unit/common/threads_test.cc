@@ -1,0 +1,25 @@
+#include "common/threads.h"
+
+#include <atomic>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace attune {
+namespace {
+
+TEST(RunInThreadsTest, RunsEachOnce) {
+  for (const int threads : {1, 3, 100}) {
+    std::vector<std::atomic<int>> runs(20);
+    RunInThreads(runs.size(), threads, [&](size_t i) { ++runs[i]; });
+    EXPECT_THAT(runs, testing::Each(1)) << threads;
+  }
+}
+
+TEST(RunInThreadsTest, NothingToDoIsDone) {
+  RunInThreads(0, 4, [](size_t) { FAIL(); });
+}
+
+}  // namespace
+}  // namespace attune
