@@ -4,6 +4,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
 #include "rpc/channel.h"
@@ -96,7 +97,8 @@ class RemoteJudge : public Judge {
                 .preferences = {judgment->preferences().begin(), judgment->preferences().end()},
                 .swaps = judgment->swaps(),
                 .swaps_agreed = judgment->swaps_agreed()};
-    return CheckVerdict(*verdict, static_cast<size_t>(item.responses_size()));
+    return CheckAnswer(verdict->scores, verdict->preferences,
+                       static_cast<size_t>(item.responses_size()));
   }
 
   const v1::CallSpec calls_;

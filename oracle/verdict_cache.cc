@@ -1,6 +1,7 @@
 #include "oracle/verdict_cache.h"
 
 #include "absl/strings/str_cat.h"
+#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
 
@@ -24,7 +25,8 @@ class CachedJudge : public Judge {
       return *std::move(known);
     }
     ATTUNE_ASSIGN_OR_RETURN(Verdict verdict, judge_->Decide(item));
-    ATTUNE_RETURN_IF_ERROR(CheckVerdict(verdict, static_cast<size_t>(item.responses_size())));
+    ATTUNE_RETURN_IF_ERROR(CheckAnswer(verdict.scores, verdict.preferences,
+                                       static_cast<size_t>(item.responses_size())));
     cache_->Put(key, verdict, entries_max_);
     return verdict;
   }

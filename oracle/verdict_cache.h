@@ -37,7 +37,7 @@ class VerdictCache {
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> by_key_ ABSL_GUARDED_BY(mu_);
 };
 
-// `judge`, asked only for what is not in the cache. What failed is not kept, nor what CheckVerdict
+// `judge`, asked only for what is not in the cache. What failed is not kept, nor what CheckAnswer
 // refuses. `hit` is called for each verdict that was found; it must be thread-safe.
 std::shared_ptr<const Judge> MakeCachedJudge(std::shared_ptr<const Judge> judge,
                                              std::shared_ptr<VerdictCache> cache,
