@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
 
@@ -37,7 +38,10 @@ class CompositeJudge : public Judge {
     const Judge& judge = *parts_[k].judge;
     absl::StatusOr<Verdict> verdict = judge.Decide(item);
     absl::Status status = verdict.status();
-    if (status.ok()) status = CheckVerdict(*verdict, static_cast<size_t>(item.responses_size()));
+    if (status.ok()) {
+      status = CheckAnswer(verdict->scores, verdict->preferences,
+                           static_cast<size_t>(item.responses_size()));
+    }
     if (status.ok()) return verdict;
     return Annotate(status, absl::StrCat("part ", k, " (", judge.oracle(), ")"));
   }
