@@ -1,4 +1,5 @@
 // The part of JobRunner that chooses prompts and asks oracles about their responses.
+#include <iterator>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -18,13 +19,15 @@ namespace {
 std::vector<v1::Response> ResponsesAt(std::vector<v1::Response> responses,
                                       const std::vector<size_t>& positions) {
   std::vector<v1::Response> chosen;
-  size_t position = 0;
   auto next = positions.begin();
-  for (size_t i = 0; i < responses.size() && next != positions.end(); ++i) {
-    if (i > 0 && responses[i].prompt_index() != responses[i - 1].prompt_index()) {
-      if (position++ == *next) ++next;
-    }
-    if (next != positions.end() && position == *next) chosen.push_back(std::move(responses[i]));
+  auto end = responses.begin();
+  for (size_t position = 0; next != positions.end() && end != responses.end(); ++position) {
+    const auto begin = end;
+    const uint32_t prompt = begin->prompt_index();
+    while (end != responses.end() && end->prompt_index() == prompt) ++end;
+    if (position != *next) continue;
+    chosen.insert(chosen.end(), std::make_move_iterator(begin), std::make_move_iterator(end));
+    ++next;
   }
   return chosen;
 }
