@@ -21,8 +21,8 @@ constexpr uint64_t kPairingDraw = 0x70616972696e6731;  // "pairing1": which of a
 bool LacksGold(const v1::JobSpec& spec, const Candidates& candidates) {
   const size_t gold = spec.pairing().include_gold() ? 1 : 0;
   const size_t given = static_cast<size_t>(candidates.prompt->given_size());
-  const bool wanted = spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP ||
-                      NeedsOf(spec.objective()).gold;
+  const bool wanted =
+      spec.pairing().strategy() == v1::PAIRING_STRATEGY_GROUP || NeedsOf(spec.objective()).gold;
   return wanted && candidates.size() != spec.sampling().num_generations() + given + gold;
 }
 
@@ -115,7 +115,9 @@ v1::Pair MakePair(const PairingInput& input, const Selected& selected, uint32_t 
   }
   const v1::Response& chosen_response = candidates.responses[chosen];
   const v1::Response& rejected_response = of_rejected.responses[rejected];
-  if (!chosen_response.hidden_sum().empty() && !rejected_response.hidden_sum().empty()) {
+  // Of two prompts likeness says nothing about displacement.
+  if (selected.of_rejected == nullptr && !chosen_response.hidden_sum().empty() &&
+      !rejected_response.hidden_sum().empty()) {
     pair.set_ches(PairChes(chosen_response, rejected_response));
   }
   return pair;

@@ -159,7 +159,7 @@ std::vector<Selected> KeepLowestChes(const v1::PairingSpec& spec, std::vector<Se
   if (spec.ches_percentile() >= 100) return pairs;
   std::vector<double> scores;
   for (const Selected& pair : pairs) {
-    const Sides sides(*pair.candidates, pair.proposal);
+    const Sides sides = SidesOf(pair);
     scores.push_back(PairChes(sides.chosen, sides.rejected));
   }
   std::vector<size_t> order(pairs.size());
