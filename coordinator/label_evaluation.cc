@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
-#include "coordinator/evaluation.h"
+#include "common/statistics.h"
 #include "coordinator/objective_spec.h"
 
 namespace attune {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/files.h"
+#include "coordinator/dataset.h"
 #include "coordinator/job_spec.h"
 #include "coordinator/presets.h"
 #include "gmock/gmock.h"

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/evaluation.h"
+#include "common/statistics.h"
 #include "gmock/gmock.h"
 
 namespace attune {
