@@ -36,13 +36,13 @@ struct PairingOutput {
 // takes candidates of the whole round (pairing_unpaired.h). A prompt whose judgment failed has no
 // pairs.
 //
-// First of all, the scores of a prompt get the opposite sign where a draw by (seed, round, prompt)
-// is below oracle.flip_rate. Defects make a candidate worse than every other without, by an
-// infinite gap, in margins, win rates and targets alike; the scores that a pair records, and
-// min_chosen_score, are not touched by them.
+// First of all, the scores of a prompt get the opposite sign, and the oracle's probabilities change
+// sides, where a draw by (seed, round, prompt) is below oracle.flip_rate. Defects make a candidate
+// worse than every other without, by an infinite gap, in margins, win rates and targets alike; the
+// scores that a pair records, and min_chosen_score, are not touched by them.
 //
-// flip_rate also exchanges the sides of an oracle's probabilities. Which of two candidates is chosen
-// goes by scores; with target preference by the probabilities, if there are any, and so do margins.
+// Which of two candidates is chosen goes by scores, or with target preference by the oracle's
+// probabilities, if there are any; so do margins. Pair.preference is not touched by defects.
 //
 // Win rate of a candidate: as PairingSpec.win_rate. Pair.target: as PairingSpec.target, 1/2 for a
 // tie that tie_policy soft keeps, always 1 for teacher_wins and unpaired. Margins: sums of

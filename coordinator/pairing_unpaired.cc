@@ -52,9 +52,8 @@ std::vector<Selected> SelectUnpaired(const PairingInput& input,
   for (size_t i = 0; i < std::max(good.size(), bad.size()); ++i) {
     const Single& chosen = good[i % good.size()];
     const Single& rejected = bad[i % bad.size()];
-    selected.push_back({chosen.candidates,
-                        {chosen.position, rejected.position},
-                        rejected.candidates});
+    selected.push_back(
+        {chosen.candidates, {chosen.position, rejected.position}, rejected.candidates});
   }
   return selected;
 }

@@ -15,8 +15,7 @@ namespace attune {
 // empty. A candidate with a defect is a rejected one. Left out, and counted: candidates without
 // tokens (empty) and chosen ones below min_chosen_score (low_score).
 std::vector<Selected> SelectUnpaired(const PairingInput& input,
-                                     const std::vector<Candidates>& groups,
-                                     v1::PairCounts* counts);
+                                     const std::vector<Candidates>& groups, v1::PairCounts* counts);
 
 }  // namespace attune
 

@@ -54,11 +54,9 @@ class FakeWorkers final : public Workers {
       for (uint32_t sample = 0; sample < request.sampling().num_generations(); ++sample) {
         responses.push_back(MakeResponse(request, prompt.index(), sample));
       }
+      uint32_t next = request.sampling().num_generations();
       for (const v1::GivenResponse& given : prompt.given()) {
-        const uint32_t sample = responses.empty() || responses.back().prompt_index() != prompt.index()
-                                    ? 0
-                                    : responses.back().sample() + 1;
-        responses.push_back(MakeResponse(request, prompt.index(), sample));
+        responses.push_back(MakeResponse(request, prompt.index(), next++));
         responses.back().set_text(given.text());
         responses.back().set_provenance(v1::PROVENANCE_GIVEN);
         responses.back().set_finish_reason(v1::FINISH_REASON_STOP);

@@ -548,7 +548,7 @@ TEST_F(ResponseSamplerTest, WithoutSamplesTheRestOfSamplingDoesNotMatter) {
   ASSERT_EQ(sampled.responses_size(), 2);
   EXPECT_EQ(sampled.responses(1).sample(), 0u);
   request.mutable_prompts(1)->clear_given();
-  EXPECT_THAT(Sample(request), StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(Sample(request), StatusIs(StatusCode::kInvalidArgument, ""));
 }
 
 TEST_F(ResponseSamplerTest, GivenResponsesMayFillTheContextAndNoMore) {

@@ -205,8 +205,15 @@ TEST(DatasetRowsTest, PairsUnderTheNamesOfOtherTools) {
   EXPECT_EQ(aligner[0].given(0).text(), "This is the chosen response.\n<extra_id_1>");
 }
 
-TEST(DatasetRowsTest, WhatIsWrongWithARowIsSaid) {
-  const std::vector<std::pair<std::string, std::string>> cases = {
+void ExpectProblems(const std::vector<std::pair<std::string, std::string>>& cases) {
+  for (const auto& [row, problem] : cases) {
+    v1::Prompt prompt;
+    EXPECT_THAT(Problem(row, &prompt), HasSubstr(problem)) << row;
+  }
+}
+
+TEST(DatasetRowsTest, WhatIsWrongWithAPairOrALabelIsSaid) {
+  ExpectProblems({
       {R"({"prompt": "p", "chosen": "a"})", R"(has "chosen" but no "rejected"; must have both)"},
       {R"({"question": "p", "response_k": "a"})", R"(has "response_k" but no "response_j")"},
       {R"({"prompt": "p", "chosen": 1, "rejected": "b"})", R"("chosen" must be text or messages)"},
@@ -241,6 +248,11 @@ TEST(DatasetRowsTest, WhatIsWrongWithARowIsSaid) {
        R"(the last of "messages" is of the role "user"; must be the response)"},
       {R"({"messages": [{"role": "assistant", "content": "p"}], "label": true})",
        R"("messages" has a response but no prompt before it)"},
+  });
+}
+
+TEST(DatasetRowsTest, WhatIsWrongWithOtherShapesIsSaid) {
+  ExpectProblems({
       {R"({"prompt": "p", "completions": ["a"]})", R"({"rank": number, "completion")"},
       {R"({"prompt": "p", "completions": [{"rank": "0", "completion": "a"}]})",
        R"("rank" must be a number)"},
@@ -275,11 +287,7 @@ TEST(DatasetRowsTest, WhatIsWrongWithARowIsSaid) {
        R"(has a part of type "image_url")"},
       {R"({"prompt": "p", "images": ["a.png"], "chosen": "a", "rejected": "b"})",
        R"("images" is given, which cannot be trained on)"},
-  };
-  for (const auto& [row, problem] : cases) {
-    v1::Prompt prompt;
-    EXPECT_THAT(Problem(row, &prompt), HasSubstr(problem)) << row;
-  }
+  });
 }
 
 TEST(DatasetRowsTest, ResponsesOfARowAreLimited) {
