@@ -98,7 +98,7 @@ class FakeWorkers final : public Workers {
     result.mutable_policy()->set_digest(
         Sha256Hex(absl::StrCat(request.input().version().digest(), request.round())));
     result.mutable_probe()->set_pairs(request.pairs());
-    result.mutable_probe()->set_chosen_change(-0.25);
+    result.mutable_probe()->set_chosen_change(0.25);
     return result;
   }
 

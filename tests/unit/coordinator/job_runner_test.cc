@@ -144,7 +144,7 @@ TEST_F(JobRunnerTest, RunsAllRoundsToSuccess) {
   EXPECT_EQ(job.weights_digest(), rounds[2].trained_policy().digest());
   EXPECT_NEAR(rounds[1].evaluation().kl(), 1.0, 1e-6);  // 4 tokens, a quarter nat each
   EXPECT_EQ(rounds[1].diagnosis().probe().pairs(), rounds[1].pairs().kept());
-  EXPECT_EQ(rounds[1].diagnosis().probe().chosen_change(), -0.25);
+  EXPECT_EQ(rounds[1].diagnosis().probe().chosen_change(), 0.25);
   EXPECT_TRUE(store->ListResponses(job.ordinal(), 1)->empty()) << "samples go once published";
 }
 
