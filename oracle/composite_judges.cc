@@ -10,6 +10,7 @@
 #include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
+#include "spec/answer_check.h"
 
 namespace attune {
 namespace {

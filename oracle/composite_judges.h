@@ -1,5 +1,5 @@
 // Oracles made of oracles. Parts that give probabilities count with their scores. A part that
-// fails, or whose verdict is unusable (CheckVerdict), fails the whole verdict. The digest is empty
+// fails, or whose verdict is unusable (CheckAnswer), fails the whole verdict. The digest is empty
 // where that of a part is: what is not known to stay the same is not remembered.
 #ifndef ATTUNE_ORACLE_COMPOSITE_JUDGES_H_
 #define ATTUNE_ORACLE_COMPOSITE_JUDGES_H_

@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spec/answer_check.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/oracle/candidates.h"
 
@@ -72,7 +73,7 @@ TEST(CompositeJudgesTest, BradleyTerryIsTheSigmoidOfTheGap) {
                           0.5, 0.5, DoubleNear(1 - p, 1e-15), 0.5, 0.5));
   EXPECT_THAT(verdict.scores, ElementsAre(DoubleNear(p, 1e-15), DoubleNear((1.5 - p) / 2, 1e-15),
                                           DoubleNear((1.5 - p) / 2, 1e-15)));
-  EXPECT_OK(CheckVerdict(verdict, 3));
+  EXPECT_OK(CheckAnswer(verdict.scores, verdict.preferences, 3));
   EXPECT_EQ(judge->oracle(), "bradley_terry/1");
 }
 

@@ -6,6 +6,7 @@
 #include "common/files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spec/answer_check.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/model/tiny_model.h"
 #include "tests/unit/oracle/candidates.h"
@@ -46,7 +47,7 @@ TEST(TableJudgeTest, PreferencesMayGoInACircle) {
                           0.5, 0.1, 0.9, 0.5));  // rock again
   EXPECT_THAT(verdict.scores,
               ElementsAre(DoubleEq(0.5), DoubleEq(1.9 / 3), DoubleEq(1.1 / 3), DoubleEq(0.5)));
-  EXPECT_OK(CheckVerdict(verdict, 4));
+  EXPECT_OK(CheckAnswer(verdict.scores, verdict.preferences, 4));
   EXPECT_EQ(judge->oracle(), "table/1");
   EXPECT_EQ(judge->digest(), Sha256Hex(kRockPaperScissors));
 }
