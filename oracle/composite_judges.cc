@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
 #include "spec/answer_check.h"
