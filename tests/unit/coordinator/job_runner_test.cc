@@ -53,6 +53,7 @@ class JobRunnerTest : public testing::Test {
     spec.mutable_objective()->set_reference(v1::REFERENCE_PREVIOUS_ROUND);
     spec.mutable_evaluation()->set_holdout_prompts(4);
     spec.mutable_checkpoint()->set_save_total_limit(1);
+    spec.mutable_oracle()->set_kind(v1::ORACLE_KIND_LEXICON);
     if (customize_) customize_(spec);
     spec = WithPresetAndDefaults(spec);
     return job;
