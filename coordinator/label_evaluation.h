@@ -1,6 +1,6 @@
-// What the labels of held-out responses say about a model that gives rewards: a reward model, or the
-// policy of a job that samples nothing, whose rewards are beta * log-ratios to the initial model
-// (Lin et al. 2024). Pure.
+// What the labels of held-out responses say about a model that gives rewards: a reward model, or
+// the policy of a job that samples nothing, whose rewards are beta * log-ratios to the initial
+// model (Lin et al. 2024). Pure.
 #ifndef ATTUNE_COORDINATOR_LABEL_EVALUATION_H_
 #define ATTUNE_COORDINATOR_LABEL_EVALUATION_H_
 
@@ -15,12 +15,12 @@
 
 namespace attune {
 
-// Whether nothing is sampled for the held-out prompts of the job. The initial policy has no rewards,
-// so that round 0 is not evaluated then.
+// Whether nothing is sampled for the held-out prompts of the job. The initial policy has no
+// rewards, so that round 0 is not evaluated then.
 bool EvaluatesByLabels(const v1::JobSpec& spec);
 
-// The rewards that the model in `checkpoint`, of a round after 0, gives the dataset's responses: one
-// item for each of the `holdout` prompts that has two responses with different labels.
+// The rewards that the model in `checkpoint`, of a round after 0, gives the dataset's responses:
+// one item for each of the `holdout` prompts that has two responses with different labels.
 v1::JudgeRequest LabelJudgeRequest(const v1::JobSpec& spec, const std::string& checkpoint,
                                    const Dataset& dataset, absl::Span<const uint32_t> holdout);
 

@@ -89,7 +89,7 @@ TEST(ObjectiveSpecTest, ARewardModelStandsAloneAndSamplesNothing) {
   };
   EXPECT_THAT(problems("center_rewards_coefficient: 0.01 score_margin: true"), IsEmpty());
   EXPECT_THAT(problems("", "4"),
-              ElementsAre(StartsWith("sampling.num_generations: is 4; must be 0 for reward_model")));
+              ElementsAre(StartsWith("sampling.num_generations: is 4; must be 0 for reward")));
   EXPECT_THAT(problems("reference: REFERENCE_INITIAL"),
               ElementsAre("objective.reference: must be none for reward_model"));
   EXPECT_THAT(problems("loss_type: LOSS_TYPE_SFT"),
