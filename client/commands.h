@@ -20,6 +20,8 @@ struct ServerFlags {
 };
 // --coordinator and --json, which every command that talks to a coordinator takes.
 void AddServerFlags(CLI::App& command, ServerFlags& flags);
+// Only --coordinator.
+void AddCoordinatorFlag(CLI::App& command, std::string& coordinator);
 // Only --json, for commands that start a coordinator of their own.
 void AddJsonFlag(CLI::App& command, bool& json);
 
@@ -28,12 +30,13 @@ void AddUpCommand(CLI::App& app, CommandAction& action);        // up
 void AddJobCommands(CLI::App& app, CommandAction& action);      // submit list get watch cancel
 void AddInspectCommands(CLI::App& app, CommandAction& action);  // rounds pairs checkpoints ...
 
-// generate, tokenize and logprobs work on a model without a server: another binary beside this one
-// does them. Declared here for the list of commands only.
-void AddModelCommands(CLI::App& app);
-bool IsModelCommand(const std::string& name);
+// generate, tokenize, logprobs, inspect, judge and evaluate need no server: other binaries beside
+// this one do them. Declared here for the list of commands only, but for evaluate with --job, which
+// asks the coordinator for the models and goes on as the one without.
+void AddOfflineCommands(CLI::App& app, CommandAction& action);
+bool IsOfflineCommand(char** argv);
 // Becomes that binary, with the same arguments; returns an exit code only when it cannot.
-int ExecModelCommand(char** argv);
+int ExecOfflineCommand(char** argv);
 
 }  // namespace attune
 

@@ -56,7 +56,7 @@ int Main(int argc, char** argv) {
   AddUpCommand(app, action);
   AddJobCommands(app, action);
   AddInspectCommands(app, action);
-  AddModelCommands(app);
+  AddOfflineCommands(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -71,6 +71,6 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   attune::BlockStopSignals();
   attune::SetLogName("attune");
-  if (argc > 1 && attune::IsModelCommand(argv[1])) return attune::ExecModelCommand(argv);
+  if (attune::IsOfflineCommand(argv)) return attune::ExecOfflineCommand(argv);
   return attune::Main(argc, argv);
 }

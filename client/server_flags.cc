@@ -17,12 +17,16 @@ std::string CheckHostPort(const std::string& text) {
 }  // namespace
 
 void AddServerFlags(CLI::App& command, ServerFlags& flags) {
-  command.add_option("--coordinator", flags.coordinator, "Address of the coordinator")
+  AddCoordinatorFlag(command, flags.coordinator);
+  AddJsonFlag(command, flags.json);
+}
+
+void AddCoordinatorFlag(CLI::App& command, std::string& coordinator) {
+  command.add_option("--coordinator", coordinator, "Address of the coordinator")
       ->type_name("HOST:PORT")
       ->envname("ATTUNE_COORDINATOR")
       ->capture_default_str()
       ->check(CLI::Validator(CheckHostPort, ""));
-  AddJsonFlag(command, flags.json);
 }
 
 void AddJsonFlag(CLI::App& command, bool& json) {

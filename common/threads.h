@@ -8,8 +8,8 @@
 
 namespace attune {
 
-// Runs work(0) .. work(count - 1), each once and in no order, on at most `threads` threads, of which
-// the caller's is one. Returns when all are done.
+// Runs work(0) .. work(count - 1), each once and in no order, on at most `threads` threads, of
+// which the caller's is one. Returns when all are done.
 void RunInThreads(size_t count, int threads, absl::FunctionRef<void(size_t)> work);
 
 // At least 1.

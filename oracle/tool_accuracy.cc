@@ -16,7 +16,7 @@ namespace {
 // Of one oracle.
 struct Answers {
   const NamedJudge* judge;
-  std::vector<std::optional<double>> preferences;       // by pair
+  std::vector<std::optional<double>> preferences;        // by pair
   std::vector<std::pair<std::string, Accuracy>> splits;  // "all" first
 };
 
@@ -64,8 +64,8 @@ ToolJson Report(const PairsCommand& command, const LabelledRows& rows,
       const Agreement agreement = AgreementOf(rows, all[a].preferences, all[b].preferences);
       report["disagreement"].push_back(
           {{"oracles", {all[a].judge->name, all[b].judge->name}},
-           {"disagreement", RateJson(static_cast<double>(agreement.pairs - agreement.agreed),
-                                     agreement.pairs)}});
+           {"disagreement",
+            RateJson(static_cast<double>(agreement.pairs - agreement.agreed), agreement.pairs)}});
     }
   }
   return report;
@@ -88,8 +88,9 @@ void WriteText(const ToolJson& report, std::ostream& out) {
   table = {{"ORACLE", "AGAINST", "PAIRS", "DISAGREE", "95 %"}};
   for (const ToolJson& line : report["disagreement"]) {
     const ToolJson& rate = line["disagreement"];
-    table.push_back({line["oracles"][0], line["oracles"][1], rate.is_null() ? "0" : rate["of"].dump(),
-                     ShownRate(rate), ShownInterval(rate)});
+    table.push_back({line["oracles"][0], line["oracles"][1],
+                     rate.is_null() ? "0" : rate["of"].dump(), ShownRate(rate),
+                     ShownInterval(rate)});
   }
   out << "\n" << FormatTable(table);
 }

@@ -20,9 +20,9 @@ struct PairsCommand {
 };
 
 // Tables, or one JSON object: of each oracle and split (all; and each domain or split that rows
-// have) pairs, failures, ties, accuracy with its 95 % Wilson interval; ties count as wrong, failures
-// not at all. Of each two oracles how often their answers differ. INVALID_ARGUMENT and NOT_FOUND:
-// the input was refused. UNAVAILABLE when all judgements of an oracle failed.
+// have) pairs, failures, ties, accuracy with its 95 % Wilson interval; ties count as wrong,
+// failures not at all. Of each two oracles how often their answers differ. INVALID_ARGUMENT and
+// NOT_FOUND: the input was refused. UNAVAILABLE when all judgements of an oracle failed.
 absl::Status RunPairAccuracy(const PairsCommand& command, std::ostream& out);
 
 }  // namespace attune

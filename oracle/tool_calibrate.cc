@@ -211,7 +211,8 @@ void WriteOracle(const ToolJson& oracle, std::ostream& out) {
   const ToolJson& position = oracle["position"];
   const ToolJson& length = oracle["length"];
   const ToolJson& calls = oracle["calls"];
-  out << "\n" << oracle["name"].get<std::string>() << " (" << oracle["oracle"].get<std::string>()
+  out << "\n"
+      << oracle["name"].get<std::string>() << " (" << oracle["oracle"].get<std::string>()
       << "): " << oracle["pairs"] << " pairs, " << oracle["failed"] << " failed, " << oracle["ties"]
       << " ties\n";
   line("accuracy", oracle["accuracy"]);

@@ -10,8 +10,8 @@
 
 namespace attune {
 
-// Every row is judged twice, the second time with its candidates in the opposite order. Text, or one
-// JSON object; docs/oracles.md has the meaning of each number. Errors as of RunPairAccuracy.
+// Every row is judged twice, the second time with its candidates in the opposite order. Text, or
+// one JSON object; docs/oracles.md has the meaning of each number. Errors as of RunPairAccuracy.
 // `cost_per_call`, in any currency: of one judgement of a row.
 absl::Status RunCalibrate(const PairsCommand& command, std::optional<double> cost_per_call,
                           std::ostream& out);

@@ -42,8 +42,8 @@ absl::StatusOr<std::vector<v1::Prompt>> LoadPrompts(const EvaluateCommand& comma
 ToolJson WinRateJson(const Match& match, size_t player, size_t other, uint64_t seed) {
   if (player == other) return nullptr;
   const std::vector<double> preferences = match.Preferences(player, other);
-  ToolJson json = RateJson(match.WinRate(player, other), BootstrapInterval(preferences, seed),
-                           match.prompts());
+  ToolJson json =
+      RateJson(match.WinRate(player, other), BootstrapInterval(preferences, seed), match.prompts());
   json["length_controlled"] = match.LengthControlled(player, other);
   return json;
 }
@@ -116,8 +116,8 @@ absl::Status PlayPerturbed(Tournament* tournament, ToolJson* report) {
     ATTUNE_ASSIGN_OR_RETURN(const auto answers,
                             AnswerAll(tournament->players, changed, command.sampling, command.seed,
                                       &tournament->models));
-    ATTUNE_ASSIGN_OR_RETURN(
-        const Match match, Match::Play(tournament->judge(), tournament->prompts, answers));
+    ATTUNE_ASSIGN_OR_RETURN(const Match match,
+                            Match::Play(tournament->judge(), tournament->prompts, answers));
     ToolJson rates = ToolJson::array();
     for (size_t i = 0; i < match.players(); ++i) {
       ToolJson rate = WinRateJson(match, i, 0, command.seed);
@@ -170,12 +170,12 @@ void WritePlayers(const ToolJson& report, std::ostream& out) {
   for (const ToolJson& model : report["models"]) {
     const ToolJson& rate = model["win_rate"];
     const ToolJson& rating = model["rating"];
-    table.push_back({model["name"], Shown(model["mean_score"]), Shown(rating["value"]),
-                     absl::StrFormat("%.2f..%.2f", rating["low"].get<double>(),
-                                     rating["high"].get<double>()),
-                     ShownRate(rate), ShownInterval(rate),
-                     rate.is_null() ? "-" : Shown(rate["length_controlled"]), Shown(model["kl"]),
-                     absl::StrFormat("%.1f", model["mean_length"].get<double>())});
+    table.push_back(
+        {model["name"], Shown(model["mean_score"]), Shown(rating["value"]),
+         absl::StrFormat("%.2f..%.2f", rating["low"].get<double>(), rating["high"].get<double>()),
+         ShownRate(rate), ShownInterval(rate),
+         rate.is_null() ? "-" : Shown(rate["length_controlled"]), Shown(model["kl"]),
+         absl::StrFormat("%.1f", model["mean_length"].get<double>())});
     texts.push_back({model["name"], Shown(model["entropy"]), Shown(model["distinct_1"]),
                      Shown(model["distinct_2"]), Shown(model["self_bleu"])});
   }
@@ -219,7 +219,8 @@ void WriteText(const ToolJson& report, std::ostream& out) {
 absl::Status RunEvaluate(const EvaluateCommand& command, std::ostream& out) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(command.sampling));
   if (command.models.size() < 2) {
-    return absl::InvalidArgumentError("give --model NAME=DIR at least twice: models play each other");
+    return absl::InvalidArgumentError(
+        "give --model NAME=DIR at least twice: models play each other");
   }
   Tournament tournament{.command = command};
   ATTUNE_ASSIGN_OR_RETURN(tournament.players, ParsePlayers(command.models));

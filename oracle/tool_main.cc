@@ -25,10 +25,10 @@ struct JudgeFlags {
 };
 
 void AddJudge(CLI::App* app, JudgeFlags* flags) {
-  CLI::App* sub = app->add_subcommand(
-      "judge",
-      "JSON lines {\"prompt\", \"responses\"} to {\"scores\"}, standard input to output; or, with a "
-      "file of labelled pairs, how good oracles are");
+  CLI::App* sub = app->add_subcommand("judge",
+                                      "JSON lines {\"prompt\", \"responses\"} to {\"scores\"}, "
+                                      "standard input to output; or, with a "
+                                      "file of labelled pairs, how good oracles are");
   sub->add_option("--oracle", flags->pairs.oracles, "Oracle file: the oracle block of a job file")
       ->required()
       ->type_name("O.yaml");
@@ -75,8 +75,9 @@ absl::Status RunJudgeCommand(const JudgeFlags& flags) {
   }
   if (!flags.pairs.pairs.empty()) return RunPairAccuracy(flags.pairs, std::cout);
   if (flags.pairs.oracles.size() > 1) {
-    return absl::InvalidArgumentError("verdicts on standard input are of one --oracle; several are "
-                                      "compared with --evaluate or --calibrate");
+    return absl::InvalidArgumentError(
+        "verdicts on standard input are of one --oracle; several are "
+        "compared with --evaluate or --calibrate");
   }
   return RunJudge({flags.pairs.oracles[0], flags.pairs.model}, std::cin, std::cout);
 }

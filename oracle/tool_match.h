@@ -31,7 +31,8 @@ class Match {
 
   double MeanScore(size_t player) const;
 
-  // Probabilities that `player` is preferred to `other`, by prompt: 1, 1/2, 0 of an oracle of scores.
+  // Probabilities that `player` is preferred to `other`, by prompt: 1, 1/2, 0 of an oracle of
+  // scores.
   std::vector<double> Preferences(size_t player, size_t other) const;
   double WinRate(size_t player, size_t other) const;
   // At equal lengths in tokens.

@@ -31,9 +31,8 @@ Decision Decide(const Judge& judge, const v1::Candidates& item) {
   Decision decision{judge.Decide(item), 0};
   decision.seconds = watch.Seconds();
   if (!decision.verdict.ok()) return decision;
-  const absl::Status usable =
-      CheckAnswer(decision.verdict->scores, decision.verdict->preferences,
-                  static_cast<size_t>(item.responses_size()));
+  const absl::Status usable = CheckAnswer(decision.verdict->scores, decision.verdict->preferences,
+                                          static_cast<size_t>(item.responses_size()));
   if (!usable.ok()) decision.verdict = usable;
   return decision;
 }
@@ -74,9 +73,9 @@ absl::Status CheckAnyJudged(const NamedJudge& judge, absl::Span<const Decision> 
   for (const Decision& decision : decisions) {
     if (decision.verdict.ok()) return absl::OkStatus();
   }
-  return absl::UnavailableError(absl::StrCat("all ", decisions.size(), " judgements of oracle ",
-                                             judge.name, " failed; the first: ",
-                                             decisions[0].verdict.status().message()));
+  return absl::UnavailableError(
+      absl::StrCat("all ", decisions.size(), " judgements of oracle ", judge.name,
+                   " failed; the first: ", decisions[0].verdict.status().message()));
 }
 
 double PreferenceOf(const Verdict& verdict, size_t i, size_t j) {

@@ -23,7 +23,7 @@ namespace attune {
 struct NamedJudge {
   std::string name;  // of its file, without folder and ending; the path where two would be the same
   std::shared_ptr<const Judge> judge;
-  int threads;       // decisions at once: calls to services wait, models here need a processor
+  int threads;  // decisions at once: calls to services wait, models here need a processor
 };
 
 // The oracles of a command, with what they share.

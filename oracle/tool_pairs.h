@@ -29,8 +29,8 @@ struct LabelledRows {
   size_t without_preference = 0;      // rows left out: fewer than two labels that differ
 };
 
-// Rows of any shape (spec/dataset_rows.h). Datasets write the better response first, which an oracle
-// might like for its place alone: the candidates of a row are shown in a fixed random order.
+// Rows of any shape (spec/dataset_rows.h). Datasets write the better response first, which an
+// oracle might like for its place alone: the candidates of a row are shown in a fixed random order.
 // INVALID_ARGUMENT also when no row has a preference.
 [[nodiscard]] absl::StatusOr<LabelledRows> LoadLabelledRows(const std::string& path,
                                                             const LengthCounter& lengths);
@@ -54,8 +54,8 @@ struct Accuracy {
   size_t judged() const { return pairs - failed; }
 };
 
-// Of two oracles, over the pairs that both have judged. An answer is the first candidate, the second
-// or a tie.
+// Of two oracles, over the pairs that both have judged. An answer is the first candidate, the
+// second or a tie.
 struct Agreement {
   size_t pairs = 0;
   size_t agreed = 0;

@@ -29,7 +29,8 @@ absl::StatusOr<std::vector<GenerationRequest>> Requests(const LoadedModel& model
     absl::StatusOr<EncodedPrompt> encoded = EncodePrompt(model, prompt.text(), prompt.messages());
     absl::Status status = encoded.status();
     if (status.ok()) status = CheckPrompt(*model.policy, encoded->ids);
-    if (!status.ok()) return Annotate(status, absl::StrCat("cannot answer prompt ", prompt.index()));
+    if (!status.ok())
+      return Annotate(status, absl::StrCat("cannot answer prompt ", prompt.index()));
     constexpr uint64_t kSample = 0;
     requests.push_back({.prompt_ids = std::move(encoded->ids),
                         .sample_keys = {CounterRng({seed, prompt.index(), kSample}).key()}});
@@ -64,8 +65,7 @@ absl::StatusOr<std::vector<PlayerAnswer>> Answer(const LoadedModel& first, const
   for (size_t i = 0; i < requests.size(); ++i) {
     const Generation& generation = generations[i][0];
     answers.push_back({DecodeCompletion(*model.tokenizer, requests[i].prompt_ids,
-                                        generation.token_ids,
-                                        model.policy->config().eos_token_ids),
+                                        generation.token_ids, model.policy->config().eos_token_ids),
                        static_cast<uint32_t>(generation.token_ids.size()), Sum(generation.logps),
                        std::nullopt});
   }
@@ -82,8 +82,8 @@ absl::StatusOr<std::vector<Player>> ParsePlayers(absl::Span<const std::string> a
     const size_t equals = argument.find('=');
     Player& player = players.emplace_back();
     player.directory = equals == std::string::npos ? argument : argument.substr(equals + 1);
-    player.name = equals == std::string::npos ? BaseName(AbsolutePath(argument))
-                                              : argument.substr(0, equals);
+    player.name =
+        equals == std::string::npos ? BaseName(AbsolutePath(argument)) : argument.substr(0, equals);
     if (player.name.empty() || player.directory.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--model ", argument, " must be NAME=DIR or DIR"));

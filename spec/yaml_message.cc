@@ -212,8 +212,8 @@ void SpecReader::ReadUnsigned(const YAML::Node& value, const std::string& path,
 void SpecReader::ReadDouble(const YAML::Node& value, const std::string& path,
                             const FieldDescriptor& field, Message& message) {
   double number = 0;
-  if (!IsPlain(value) || !IsNumber(value.Scalar()) ||
-      !absl::SimpleAtod(value.Scalar(), &number) || !std::isfinite(number)) {
+  if (!IsPlain(value) || !IsNumber(value.Scalar()) || !absl::SimpleAtod(value.Scalar(), &number) ||
+      !std::isfinite(number)) {
     return Refuse(value, path, absl::StrCat("must be a finite number, is ", Shown(value)));
   }
   const Reflection& reflection = *message.GetReflection();
@@ -246,9 +246,9 @@ void SpecReader::ReadEnum(const YAML::Node& value, const std::string& path,
     }
   }
   const std::string hint = value.IsScalar() ? DidYouMean(value.Scalar(), choices) : "";
-  Refuse(value, path,
-         absl::StrCat("must be one of ", absl::StrJoin(choices, ", "), ", is ", Shown(value),
-                      hint));
+  Refuse(
+      value, path,
+      absl::StrCat("must be one of ", absl::StrJoin(choices, ", "), ", is ", Shown(value), hint));
 }
 
 // YAML that cannot be read at all.
@@ -269,8 +269,8 @@ absl::Status ParseYamlMessage(absl::string_view yaml, Message* message, Violatio
   try {
     documents = YAML::LoadAll(std::string(yaml));
   } catch (const YAML::Exception& error) {
-    return Unreadable(absl::StrCat("line ", error.mark.line + 1, ", column ",
-                                   error.mark.column + 1, ": ", error.msg));
+    return Unreadable(absl::StrCat("line ", error.mark.line + 1, ", column ", error.mark.column + 1,
+                                   ": ", error.msg));
   }
   if (documents.empty() || documents[0].IsNull()) return Unreadable("the file is empty");
   if (documents.size() > 1) {
@@ -288,8 +288,8 @@ absl::Status LoadYamlMessage(absl::string_view what, const std::string& path, Me
                              Violations* violations) {
   const absl::StatusOr<uint64_t> size = FileSize(path);
   if (size.ok() && *size > kFileBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat(what, " ", path, " has ", *size,
-                                                   " bytes, the limit is ", kFileBytesMax));
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, " ", path, " has ", *size, " bytes, the limit is ", kFileBytesMax));
   }
   const absl::StatusOr<std::string> text = size.ok() ? ReadFile(path) : size.status();
   if (!text.ok()) {

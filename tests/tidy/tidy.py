@@ -280,9 +280,11 @@ def command_line_flags(tree):
     """"binary --flag" of every flag that a main program or its helpers define with CLI11."""
     flags = set()
     for folder, binary in list(SERVERS.items()) + [("client", "attune"), ("model", "attune-model")]:
-        for _, text in select(tree, (".cc",), [folder + "/"]):
+        for path, text in select(tree, (".cc",), [folder + "/"]):
+            is_tool = path.startswith("oracle/tool_")
             for names in re.findall(r'add_(?:option|flag)\w*(?:<[^>]*>)?\(\s*"([^"]+)"', text):
-                flags |= {f"{binary} {name}" for name in names.split(",") if name[:2] == "--"}
+                flags |= {f"{'attune-judge' if is_tool else binary} {name}"
+                          for name in names.split(",") if name[:2] == "--"}
     return sorted(flags)
 
 

@@ -186,9 +186,10 @@ TEST_F(JobFilePathsTest, PathsBesideTheJobFileAreMadeAbsolute) {
   const std::string job = JoinPath(directory_, "job.yaml");
   ASSERT_OK(CreateDirectories(JoinPath(directory_, "models/tiny")));
   ASSERT_OK(WriteFile(JoinPath(directory_, "prompts.jsonl"), "{}\n"));
-  ASSERT_OK(WriteFile(job, "model: {path: models/tiny}\ndataset: {path: ./prompts.jsonl}\n"
-                           "oracle: {path: /absent/lexicon.tsv, calibration: prompts.jsonl}\n"
-                           "auxiliary_oracles: {oracle: {parts: {oracle: {path: prompts.jsonl}}}}\n"));
+  ASSERT_OK(WriteFile(job,
+                      "model: {path: models/tiny}\ndataset: {path: ./prompts.jsonl}\n"
+                      "oracle: {path: /absent/lexicon.tsv, calibration: prompts.jsonl}\n"
+                      "auxiliary_oracles: {oracle: {parts: {oracle: {path: prompts.jsonl}}}}\n"));
   ASSERT_OK_AND_ASSIGN(const JobFile file, LoadJobFile(job));
   EXPECT_EQ(file.spec.model().path(), JoinPath(directory_, "models/tiny"));
   EXPECT_EQ(file.spec.dataset().path(), JoinPath(directory_, "prompts.jsonl"));
@@ -201,8 +202,9 @@ TEST_F(JobFilePathsTest, PathsBesideTheJobFileAreMadeAbsolute) {
 TEST_F(JobFilePathsTest, PathsOfTheWorkingDirectoryComeSecond) {
   // Tests run in the root of the project, where CMakeLists.txt and client/ are.
   const std::string job = JoinPath(directory_, "job.yaml");
-  ASSERT_OK(WriteFile(job, "model: {path: client}\ndataset: {path: not-there.jsonl}\n"
-                           "oracle: {path: CMakeLists.txt}\n"));
+  ASSERT_OK(WriteFile(job,
+                      "model: {path: client}\ndataset: {path: not-there.jsonl}\n"
+                      "oracle: {path: CMakeLists.txt}\n"));
   ASSERT_OK_AND_ASSIGN(const JobFile file, LoadJobFile(job));
   EXPECT_EQ(file.spec.model().path(), AbsolutePath("client"));
   EXPECT_EQ(file.spec.dataset().path(), "not-there.jsonl");

@@ -53,9 +53,9 @@ TEST_F(OracleFileTest, TellsProblemsOfTheFileAndOfItsMeaningAtOnce) {
 }
 
 TEST_F(OracleFileTest, RefusesWhatIsNoOracleBlock) {
-  EXPECT_THAT(FieldViolations(Load("oracle: {kind: length}\n").status()),
-              ElementsAre(Field(&FieldViolation::field, "oracle"),
-                          Field(&FieldViolation::field, "kind")));
+  EXPECT_THAT(
+      FieldViolations(Load("oracle: {kind: length}\n").status()),
+      ElementsAre(Field(&FieldViolation::field, "oracle"), Field(&FieldViolation::field, "kind")));
   EXPECT_THAT(FieldViolations(Load("kind: dataset\n").status()),
               ElementsAre(Field(&FieldViolation::field, "kind")));
   EXPECT_THAT(LoadOracleFile(directory_.File("absent.yaml")), StatusIs(kInvalid, "absent.yaml"));
