@@ -44,10 +44,8 @@ ToolJson SplitJson(const std::string& name, const Accuracy& accuracy) {
           {"accuracy", RateJson(static_cast<double>(accuracy.correct), accuracy.judged())}};
 }
 
-ToolJson Report(const PairsCommand& command, const LabelledRows& rows,
-                const std::vector<Answers>& all) {
-  ToolJson report = {{"pairs", command.pairs},
-                     {"rows", rows.items.size()},
+ToolJson Report(const LabelledRows& rows, const std::vector<Answers>& all) {
+  ToolJson report = {{"rows", rows.items.size()},
                      {"rows_without_preference", rows.without_preference},
                      {"oracles", ToolJson::array()},
                      {"disagreement", ToolJson::array()}};
@@ -72,10 +70,12 @@ ToolJson Report(const PairsCommand& command, const LabelledRows& rows,
 }
 
 void WriteText(const ToolJson& report, std::ostream& out) {
-  out << report["rows"] << " rows of " << report["pairs"].get<std::string>() << "; "
-      << report["rows_without_preference"] << " more without a preference\n\n";
-  std::vector<std::vector<std::string>> table = {
-      {"ORACLE", "SPLIT", "PAIRS", "ACCURACY", "95 %", "TIES", "FAILED"}};
+  out << report["rows"] << " rows with a preference, " << report["rows_without_preference"]
+      << " without
+
+         ";
+      std::vector<std::vector<std::string>>
+          table = {{"ORACLE", "SPLIT", "PAIRS", "ACCURACY", "95 %", "TIES", "FAILED"}};
   for (const ToolJson& oracle : report["oracles"]) {
     for (const ToolJson& split : oracle["splits"]) {
       table.push_back({oracle["name"], split["split"], split["pairs"].dump(),
@@ -109,7 +109,7 @@ absl::Status RunPairAccuracy(const PairsCommand& command, std::ostream& out) {
     auto splits = BySplit(rows, preferences);
     all.push_back({&judge, std::move(preferences), std::move(splits)});
   }
-  const ToolJson report = Report(command, rows, all);
+  const ToolJson report = Report(rows, all);
   if (command.json) {
     WriteLine(report, out);
   } else {

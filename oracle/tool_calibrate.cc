@@ -182,28 +182,6 @@ ToolJson OracleJson(const LabelledRows& rows, const Answers& answers,
           {"calls", CallsJson(answers, cost_per_call)}};
 }
 
-ToolJson Report(const PairsCommand& command, const LabelledRows& rows,
-                const std::vector<Answers>& all, std::optional<double> cost_per_call) {
-  ToolJson report = {{"pairs", command.pairs},
-                     {"rows", rows.items.size()},
-                     {"rows_without_preference", rows.without_preference},
-                     {"oracles", ToolJson::array()},
-                     {"agreement", ToolJson::array()}};
-  for (const Answers& answers : all) {
-    report["oracles"].push_back(OracleJson(rows, answers, cost_per_call));
-  }
-  for (size_t a = 0; a < all.size(); ++a) {
-    for (size_t b = a + 1; b < all.size(); ++b) {
-      const Agreement agreement = AgreementOf(rows, all[a].preferences, all[b].preferences);
-      report["agreement"].push_back(
-          {{"oracles", {all[a].judge->name, all[b].judge->name}},
-           {"agreement", RateJson(static_cast<double>(agreement.agreed), agreement.pairs)},
-           {"kappa", agreement.kappa}});
-    }
-  }
-  return report;
-}
-
 void WriteOracle(const ToolJson& oracle, std::ostream& out) {
   const auto line = [&](const char* what, const ToolJson& rate) {
     out << absl::StreamFormat("  %-46s  %s  %s\n", what, ShownRate(rate), ShownInterval(rate));
@@ -242,9 +220,8 @@ void WriteOracle(const ToolJson& oracle, std::ostream& out) {
 }
 
 void WriteText(const ToolJson& report, std::ostream& out) {
-  out << report["rows"] << " rows of " << report["pairs"].get<std::string>() << "; "
-      << report["rows_without_preference"]
-      << " more without a preference. Rates with their 95 % intervals:\n";
+  out << report["rows"] << " rows with a preference, " << report["rows_without_preference"]
+      << " without. Rates with their 95 % intervals:\n";
   for (const ToolJson& oracle : report["oracles"]) WriteOracle(oracle, out);
   if (report["agreement"].empty()) return;
   std::vector<std::vector<std::string>> table = {{"ORACLE", "AGAINST", "AGREE", "95 %", "KAPPA"}};
@@ -258,14 +235,15 @@ void WriteText(const ToolJson& report, std::ostream& out) {
 
 }  // namespace
 
-absl::Status RunCalibrate(const PairsCommand& command, std::optional<double> cost_per_call,
-                          std::ostream& out) {
-  ATTUNE_ASSIGN_OR_RETURN(const auto oracles, OracleSet::Load(command.oracles));
-  ATTUNE_ASSIGN_OR_RETURN(const LengthCounter lengths, LengthCounter::Load(command.model));
-  ATTUNE_ASSIGN_OR_RETURN(const LabelledRows rows, LoadLabelledRows(command.pairs, lengths));
+absl::StatusOr<ToolJson> Calibrate(absl::Span<const NamedJudge> judges, const LabelledRows& rows,
+                                   std::optional<double> cost_per_call) {
   const LabelledRows reversed = Reversed(rows);
+  ToolJson report = {{"rows", rows.items.size()},
+                     {"rows_without_preference", rows.without_preference},
+                     {"oracles", ToolJson::array()},
+                     {"agreement", ToolJson::array()}};
   std::vector<Answers> all;
-  for (const NamedJudge& judge : oracles->judges()) {
+  for (const NamedJudge& judge : judges) {
     Answers& answers = all.emplace_back();
     answers.judge = &judge;
     answers.decisions = DecideAll(judge, rows.items);
@@ -273,8 +251,26 @@ absl::Status RunCalibrate(const PairsCommand& command, std::optional<double> cos
     answers.reversed_decisions = DecideAll(judge, reversed.items);
     answers.preferences = WinnerPreferences(rows, answers.decisions);
     answers.reversed = WinnerPreferences(reversed, answers.reversed_decisions);
+    report["oracles"].push_back(OracleJson(rows, answers, cost_per_call));
   }
-  const ToolJson report = Report(command, rows, all, cost_per_call);
+  for (size_t a = 0; a < all.size(); ++a) {
+    for (size_t b = a + 1; b < all.size(); ++b) {
+      const Agreement agreement = AgreementOf(rows, all[a].preferences, all[b].preferences);
+      report["agreement"].push_back(
+          {{"oracles", {all[a].judge->name, all[b].judge->name}},
+           {"agreement", RateJson(static_cast<double>(agreement.agreed), agreement.pairs)},
+           {"kappa", agreement.kappa}});
+    }
+  }
+  return report;
+}
+
+absl::Status RunCalibrate(const PairsCommand& command, std::optional<double> cost_per_call,
+                          std::ostream& out) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto oracles, OracleSet::Load(command.oracles));
+  ATTUNE_ASSIGN_OR_RETURN(const LengthCounter lengths, LengthCounter::Load(command.model));
+  ATTUNE_ASSIGN_OR_RETURN(const LabelledRows rows, LoadLabelledRows(command.pairs, lengths));
+  ATTUNE_ASSIGN_OR_RETURN(const ToolJson report, Calibrate(oracles->judges(), rows, cost_per_call));
   if (command.json) {
     WriteLine(report, out);
   } else {

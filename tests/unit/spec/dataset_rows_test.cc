@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/files.h"
+#include "spec/dataset_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "spec/dataset_file.h"
 #include "tests/testing/status_matchers.h"
 
 namespace attune {
