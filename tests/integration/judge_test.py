@@ -1,4 +1,4 @@
-"""attune judge and attune evaluate: oracles and models without a server, and the rounds of a job."""
+"""attune judge and attune evaluate: oracles and models without a server, and rounds of a job."""
 
 import glob
 import json
@@ -6,7 +6,8 @@ import os
 import subprocess
 import unittest
 
-from harness import BIN_DIR, LEXICON, MODEL, PATIENCE_SECONDS, PROMPTS, ROOT, IntegrationTest, small_job
+from harness import (BIN_DIR, LEXICON, MODEL, PATIENCE_SECONDS, PROMPTS, ROOT, IntegrationTest,
+                     small_job)
 
 ORACLES = os.path.join(ROOT, "recipes/oracles")
 PAIRS = os.path.join(ROOT, "tests/data/preferences/gsm8k_correct_vs_wrong_pairs.jsonl")
@@ -42,7 +43,8 @@ class JudgeTest(IntegrationTest):
     def test_accuracy_and_calibration_of_files(self):
         length = self.oracle("length.yaml", {"kind": "length"})
         numeric = self.oracle("numeric.yaml", {"kind": "numeric"})
-        done = self.judge("", "--evaluate", PAIRS, "--oracle", length, "--oracle", numeric, "--json")
+        done = self.judge("", "--evaluate", PAIRS, "--oracle", length, "--oracle", numeric,
+                          "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)
         self.assertEqual([oracle["name"] for oracle in report["oracles"]], ["length", "numeric"])
@@ -73,8 +75,9 @@ class JudgeTest(IntegrationTest):
 
     def test_models_play_each_other(self):
         oracle = self.oracle("lexicon.yaml", {"kind": "lexicon", "path": LEXICON})
-        arguments = ["evaluate", "--model", "a=" + MODEL, "--model", "b=" + MODEL, "--oracle", oracle,
-                     "--prompts", PROMPTS, "--num-prompts", "8", "--max-new-tokens", "16"]
+        arguments = ["evaluate", "--model", "a=" + MODEL, "--model", "b=" + MODEL,
+                     "--oracle", oracle, "--prompts", PROMPTS, "--num-prompts", "8",
+                     "--max-new-tokens", "16"]
         first = self.attune(*arguments, "--json")
         self.assertEqual(first.returncode, 0, first.stderr)
         report = json.loads(first.stdout)
@@ -87,18 +90,19 @@ class JudgeTest(IntegrationTest):
     def test_the_rounds_of_a_job_play_each_other(self):
         oracle = self.oracle("lexicon.yaml", {"kind": "lexicon", "path": LEXICON})
         _, address = self.start_cluster()
-        done = self.attune("submit", self.write_job(small_job()), "--watch", "--coordinator", address)
+        done = self.attune("submit", self.write_job(small_job()), "--watch", "--coordinator",
+                           address)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        done = self.attune("evaluate", "--job", "small", "--coordinator", address, "--oracle", oracle,
-                           "--prompts", PROMPTS, "--num-prompts", "8", "--max-new-tokens", "16",
-                           "--json")
+        done = self.attune("evaluate", "--job", "small", "--coordinator", address,
+                           "--oracle", oracle, "--prompts", PROMPTS, "--num-prompts", "8",
+                           "--max-new-tokens", "16", "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         models = json.loads(done.stdout)["models"]
         self.assertEqual([model["name"] for model in models], ["round-0", "round-1", "round-2"])
         self.assertEqual(models[0]["kl"], 0)
         self.assertNotEqual(models[2]["kl"], 0)
-        done = self.attune("evaluate", "--job", "absent", "--coordinator", address, "--oracle", oracle,
-                           "--prompts", PROMPTS)
+        done = self.attune("evaluate", "--job", "absent", "--coordinator", address,
+                           "--oracle", oracle, "--prompts", PROMPTS)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("absent", done.stderr)
 
