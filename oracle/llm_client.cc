@@ -22,9 +22,13 @@ using nlohmann::json;
 constexpr int kTopLogprobs = 20;  // what OpenAI's API allows
 constexpr double kImpossible = -std::numeric_limits<double>::infinity();
 
+std::string Text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 absl::Status Unusable(absl::string_view why, const json& answer) {
   return absl::InternalError(absl::StrCat(
-      "the answer ", why, ": ", Excerpt(answer.dump(-1, ' ', false, json::error_handler_t::replace))));
+      "the answer ", why, ": ", Excerpt(Text(answer))));
 }
 
 // The member, or null where there is none.
@@ -155,7 +159,7 @@ AnswerModel MakeLocalClient(std::shared_ptr<const LoadedModel> model) {
     const json messages = json::array({{{"role", "user"}, {"content", message}}});
     ATTUNE_ASSIGN_OR_RETURN(
         const EncodedPrompt prompt,
-        EncodePrompt(*model, message, model->chat_template.ok() ? messages.dump() : ""));
+        EncodePrompt(*model, message, model->chat_template.ok() ? Text(messages) : ""));
     std::vector<std::vector<int32_t>> completions;  // of word i: 2i, and 2i + 1 after a space
     for (const std::string& word : words) {
       for (const absl::string_view space : {"", " "}) {
