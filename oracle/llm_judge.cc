@@ -209,7 +209,9 @@ absl::StatusOr<std::shared_ptr<const Judge>> MakeChatLlmJudge(const v1::OracleSp
                                                               Endpoints& endpoints,
                                                               HttpClient& http) {
   const std::string& variable = spec.llm_judge().api_key_variable();
-  const std::string key = variable.empty() ? "" : Environment(variable.c_str(), "");
+  // A key that was read from a file often has the end of a line.
+  const std::string key(absl::StripAsciiWhitespace(
+      variable.empty() ? "" : Environment(variable.c_str(), "")));
   if (!variable.empty() && key.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("oracle.llm_judge.api_key_variable: the oracle process has no environment "

@@ -26,7 +26,9 @@ absl::Status FromForeignStatus(const grpc::Status& foreign) {
   return printable;
 }
 
+// Empty where the service does not say what decides.
 std::string DigestOf(const std::string& address, const v1::DescribeResponse& description) {
+  if (description.oracle_digest().empty()) return "";
   Sha256 sha;
   for (const std::string& field :
        {std::string(kOracle), address, description.oracle(), description.oracle_digest()}) {

@@ -33,8 +33,8 @@ class RemoteOracles {
 
   // Asks the service to describe itself; a service that did so before may be away now. What the
   // judge sends has a spec that says kind remote and nothing else. The digest is that of the
-  // address and of what Describe answered; verdicts of a service without a digest are not kept. A
-  // Judgment.failure is a judgement that failed, by a call that did not.
+  // address and of what Describe answered, empty where it answered none: then no verdict is kept.
+  // A Judgment.failure is a judgement that failed, by a call that did not.
   //
   // `spec` is of kind remote with defaults filled in. UNAVAILABLE when the service does not answer,
   // INVALID_ARGUMENT when it refuses.

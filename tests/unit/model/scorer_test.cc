@@ -53,6 +53,23 @@ TEST(CompletionLogProbsTest, RefusesWhatDoesNotFit) {
               StatusIs(kInvalid, "sequence classifier"));
 }
 
+TEST(SummedLogProbsTest, AreTheSumsOfCompletionLogProbs) {
+  const auto policy = MakePolicy(TinyConfig(false));
+  const std::vector<std::vector<int32_t>> completions = {{5}, {5, 9, 2}, {5, 9, 2}, {80, 1}};
+  ASSERT_OK_AND_ASSIGN(const std::vector<double> sums,
+                       SummedLogProbs(*policy, {7, 3}, completions));
+  ASSERT_EQ(sums.size(), completions.size());
+  for (size_t i = 0; i < completions.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> logps,
+                         CompletionLogProbs(*policy, {7, 3}, completions[i]));
+    double sum = 0;
+    for (const float logp : logps) sum += logp;
+    EXPECT_NEAR(sums[i], sum, 1e-6);
+  }
+  EXPECT_THAT(SummedLogProbs(*policy, {1}, {{2}, std::vector<int32_t>(64, 1)}),
+              StatusIs(kInvalid, "max_position_embeddings, 64"));
+}
+
 // Position by position, over more of them than one forward pass has.
 TEST(CompletionHiddenSumTest, IsTheSumOfTheStatesThatPredictTheTokens) {
   ModelConfig config = TinyConfig(false);

@@ -1,6 +1,7 @@
 #include "oracle/llm_client.h"
 
 #include <cmath>
+#include <limits>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -2,11 +2,15 @@
 
 #include <atomic>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "spec/answer_check.h"
 #include "tests/testing/http_server.h"
 #include "tests/testing/metric_value.h"
 #include "tests/testing/status_matchers.h"
@@ -260,7 +264,7 @@ TEST(LocalLlmJudgeTest, AsksAModelOfThisProcess) {
   spec.set_path(directory);
   ASSERT_OK_AND_ASSIGN(const auto judge, MakeLocalLlmJudge(spec, models));
   ASSERT_OK_AND_ASSIGN(const Verdict verdict, judge->Decide(CandidatesOf({"x", "yy", "z"})));
-  EXPECT_OK(CheckVerdict(verdict, 3));
+  EXPECT_OK(CheckAnswer(verdict.scores, verdict.preferences, 3));
   EXPECT_EQ(verdict.swaps, 3u);
   EXPECT_NE(verdict.preferences[1], 0.5);
   spec.set_path("/nowhere/at/all");

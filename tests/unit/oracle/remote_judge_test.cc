@@ -112,6 +112,9 @@ TEST_F(RemoteJudgeTest, ItsDigestIsThatOfAddressAndDescription) {
   EXPECT_EQ(first->oracle(), "remote/1");
   EXPECT_EQ(first->digest(), same->digest());
   EXPECT_NE(first->digest(), other->digest());
+  service_.digest = "";
+  ASSERT_OK_AND_ASSIGN(const auto unknown, remotes_->Make(spec_));
+  EXPECT_EQ(unknown->digest(), "");
 }
 
 TEST_F(RemoteJudgeTest, KeepsVerdictsOfAServiceWithADigestAlone) {
