@@ -84,7 +84,8 @@ absl::Status Endpoint::Call(const v1::CallSpec& calls, uint64_t key,
     if (!IsWorthRepeating(status) || made >= calls.max_attempts()) return error;
     const absl::Duration delay = std::max(kBackoff.Delay(made, key), RetryAfter(status));
     if (MonotonicTime() + delay > deadline) {
-      return Annotate(error, absl::StrCat("cannot wait ", absl::FormatDuration(delay), " to repeat"));
+      return Annotate(error,
+                      absl::StrCat("cannot wait ", absl::FormatDuration(delay), " to repeat"));
     }
     PauseFor(delay);
     metrics_.CountRetry(oracle_);
@@ -98,9 +99,9 @@ absl::StatusOr<bool> Endpoint::Enter(const v1::CallSpec& calls, absl::Duration d
   absl::MutexLock lock(&mu_);
   do {
     if (!mu_.AwaitWithTimeout(absl::Condition(&may_go_on), deadline - MonotonicTime())) {
-      const absl::Status status = absl::DeadlineExceededError(absl::StrCat(
-          address_, ": the call stood in line in vain behind ", in_flight_,
-          " others; raise oracle.calls.max_concurrency if the service can take more"));
+      const absl::Status status = absl::DeadlineExceededError(
+          absl::StrCat(address_, ": the call stood in line in vain behind ", in_flight_,
+                       " others; raise oracle.calls.max_concurrency if the service can take more"));
       metrics_.CountAttempt(oracle_, status);
       return status;
     }
@@ -114,9 +115,7 @@ absl::StatusOr<bool> Endpoint::Enter(const v1::CallSpec& calls, absl::Duration d
   return open_;
 }
 
-bool Endpoint::MayNotCall() const {
-  return open_ && (probing_ || MonotonicTime() < open_until_);
-}
+bool Endpoint::MayNotCall() const { return open_ && (probing_ || MonotonicTime() < open_until_); }
 
 absl::Status Endpoint::NotCalled() const {
   const std::string until =
@@ -124,8 +123,8 @@ absl::Status Endpoint::NotCalled() const {
                : absl::FormatTime("%H:%M:%E3S UTC", WallTime() + (open_until_ - MonotonicTime()),
                                   absl::UTCTimeZone());
   return absl::UnavailableError(absl::StrCat(address_, " is not called until ", until, ", after ",
-                                             failures_, " failures in a row; the last: ",
-                                             last_failure_));
+                                             failures_,
+                                             " failures in a row; the last: ", last_failure_));
 }
 
 void Endpoint::Leave(const v1::CallSpec& calls, bool probes, const absl::Status& status) {
@@ -158,8 +157,9 @@ void Endpoint::SetOpen(bool open) {
 std::shared_ptr<const Judge> Endpoint::Cached(const v1::CallSpec& calls,
                                               std::shared_ptr<const Judge> judge) {
   if (calls.cache_entries() == 0) return judge;
-  return MakeCachedJudge(std::move(judge), cache_, calls.cache_entries(),
-                         [&metrics = metrics_, oracle = oracle_] { metrics.CountCacheHit(oracle); });
+  return MakeCachedJudge(
+      std::move(judge), cache_, calls.cache_entries(),
+      [&metrics = metrics_, oracle = oracle_] { metrics.CountCacheHit(oracle); });
 }
 
 std::shared_ptr<Endpoint> Endpoints::Find(const std::string& oracle, const std::string& address) {

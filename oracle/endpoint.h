@@ -43,9 +43,10 @@ class CallMetrics {
   std::map<std::string, int> open_ ABSL_GUARDED_BY(mu_);
 };
 
-// Whether an error of a call says nothing of the request: the service is away, busy, slow or broken,
-// so that the same call may succeed later. UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED,
-// ABORTED, CANCELLED, UNKNOWN, and INTERNAL, which stands for an answer that cannot be used.
+// Whether an error of a call says nothing of the request: the service is away, busy, slow or
+// broken, so that the same call may succeed later. UNAVAILABLE, DEADLINE_EXCEEDED,
+// RESOURCE_EXHAUSTED, ABORTED, CANCELLED, UNKNOWN, and INTERNAL, which stands for an answer that
+// cannot be used.
 bool IsWorthRepeating(const absl::Status& status);
 
 // One address. Limits come with every call (with defaults filled in), what they limit is shared by
@@ -95,8 +96,8 @@ class Endpoint {
   uint32_t in_flight_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t failures_ ABSL_GUARDED_BY(mu_) = 0;  // in a row
   std::string last_failure_ ABSL_GUARDED_BY(mu_);
-  bool open_ ABSL_GUARDED_BY(mu_) = false;     // the breaker
-  bool probing_ ABSL_GUARDED_BY(mu_) = false;  // the single call is in flight
+  bool open_ ABSL_GUARDED_BY(mu_) = false;          // the breaker
+  bool probing_ ABSL_GUARDED_BY(mu_) = false;       // the single call is in flight
   absl::Duration open_until_ ABSL_GUARDED_BY(mu_);  // MonotonicTime
 };
 

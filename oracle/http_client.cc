@@ -88,7 +88,8 @@ absl::StatusOr<json> HttpClient::Post(const JsonPost& post) {
   const std::string body = post.body.dump(-1, ' ', false, json::error_handler_t::replace);
   curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json");
   if (!post.bearer.empty()) {
-    headers = curl_slist_append(headers, absl::StrCat("Authorization: Bearer ", post.bearer).c_str());
+    headers =
+        curl_slist_append(headers, absl::StrCat("Authorization: Bearer ", post.bearer).c_str());
   }
   const absl::Cleanup release = [&] {
     curl_slist_free_all(headers);

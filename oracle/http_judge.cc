@@ -33,8 +33,9 @@ json RewardRequest(const v1::Candidates& item) {
 
 absl::StatusOr<std::vector<double>> ParseRewards(const json& answer, int count) {
   const auto unusable = [&](const auto&... why) {
-    return absl::InternalError(absl::StrCat("the answer ", why..., ": ", Excerpt(answer.dump(
-        -1, ' ', false, json::error_handler_t::replace))));
+    return absl::InternalError(
+        absl::StrCat("the answer ", why..., ": ",
+                     Excerpt(answer.dump(-1, ' ', false, json::error_handler_t::replace))));
   };
   if (!answer.is_object()) return unusable("is not an object with \"rewards\"");
   auto rewards = answer.find("rewards");

@@ -27,8 +27,7 @@ std::string Text(const json& value) {
 }
 
 absl::Status Unusable(absl::string_view why, const json& answer) {
-  return absl::InternalError(absl::StrCat(
-      "the answer ", why, ": ", Excerpt(Text(answer))));
+  return absl::InternalError(absl::StrCat("the answer ", why, ": ", Excerpt(Text(answer))));
 }
 
 // The member, or null where there is none.

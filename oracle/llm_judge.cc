@@ -210,12 +210,13 @@ absl::StatusOr<std::shared_ptr<const Judge>> MakeChatLlmJudge(const v1::OracleSp
                                                               HttpClient& http) {
   const std::string& variable = spec.llm_judge().api_key_variable();
   // A key that was read from a file often has the end of a line.
-  const std::string key(absl::StripAsciiWhitespace(
-      variable.empty() ? "" : Environment(variable.c_str(), "")));
+  const std::string key(
+      absl::StripAsciiWhitespace(variable.empty() ? "" : Environment(variable.c_str(), "")));
   if (!variable.empty() && key.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("oracle.llm_judge.api_key_variable: the oracle process has no environment "
-                     "variable ", variable));
+                     "variable ",
+                     variable));
   }
   std::shared_ptr<Endpoint> endpoint = endpoints.Find(kOracle, spec.endpoint());
   const std::string& model = spec.llm_judge().model();
@@ -232,7 +233,8 @@ absl::StatusOr<std::shared_ptr<const Judge>> MakeLocalLlmJudge(const v1::OracleS
   if (!model.ok()) return Annotate(model.status(), "oracle.path");
   if ((*model)->policy->config().num_labels > 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("oracle.path ", spec.path(), " is a sequence classification model; kind "
+        absl::StrCat("oracle.path ", spec.path(),
+                     " is a sequence classification model; kind "
                      "llm_judge needs one that writes text (kind reward_model takes this one)"));
   }
   return MakeLlmJudge(spec, MakeLocalClient(*model), (*model)->digest);

@@ -20,9 +20,8 @@ namespace attune {
 
 // The template with every place, such as "{prompt}", replaced by its text. The texts are not looked
 // at again: a response that contains "{prompt}" stays as it is. So does "{" before anything else.
-std::string FillTemplate(
-    absl::string_view prompt_template,
-    absl::Span<const std::pair<absl::string_view, absl::string_view>> places);
+std::string FillTemplate(absl::string_view prompt_template,
+                         absl::Span<const std::pair<absl::string_view, absl::string_view>> places);
 
 // Pairwise: every pair is asked in both orders, the words are A and B; the probability that the
 // first is preferred is the mean of P(A) in one order and 1 - P(A) in the other, and the orders

@@ -4,11 +4,11 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
 #include "rpc/channel.h"
 #include "rpc/grpc_status.h"
+#include "spec/answer_check.h"
 
 namespace attune {
 namespace {
@@ -63,8 +63,7 @@ class RemoteJudge : public Judge {
       v1::JudgeResponse response;
       grpc::ClientContext context;
       SetDeadline(context, absl::Seconds(calls_.timeout_seconds()));
-      ATTUNE_RETURN_IF_ERROR(
-          FromForeignStatus(remote_->stub->Judge(&context, request, &response)));
+      ATTUNE_RETURN_IF_ERROR(FromForeignStatus(remote_->stub->Judge(&context, request, &response)));
       return Unpack(item, response, &judgment, &verdict);
     }));
     if (!judgment.failure().empty()) {

@@ -1,9 +1,9 @@
 #include "oracle/verdict_cache.h"
 
 #include "absl/strings/str_cat.h"
-#include "spec/answer_check.h"
 #include "common/digest.h"
 #include "common/status_macros.h"
+#include "spec/answer_check.h"
 
 namespace attune {
 namespace {

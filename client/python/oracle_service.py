@@ -47,7 +47,7 @@ class WordOracle(oracle_pb2_grpc.OracleServiceServicer):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Prefers the response that says a word most often.")
+    parser = argparse.ArgumentParser(description="An oracle that counts a word.")
     parser.add_argument("--listen", default="127.0.0.1:50051")
     parser.add_argument("--word", default="happy")
     flags = parser.parse_args()

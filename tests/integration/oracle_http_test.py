@@ -165,11 +165,11 @@ class OracleHttpTest(IntegrationTest):
 
     def test_a_service_that_was_away_is_used_again(self):
         self.server.fault = lambda body: (
-            "error" if self.server.injected.get("error", 0) < 25 else None)
+            "error" if self.server.injected.get("error", 0) < 6 else None)
         pairs = self.run_to_the_end(self.http_oracle(
-            max_attempts=2, breaker_failures=4, breaker_seconds=0.2))
+            max_attempts=2, max_concurrency=2, breaker_failures=4, breaker_seconds=0.2))
         self.assert_true_rewards(pairs)
-        self.assertEqual(self.server.injected, {"error": 25})
+        self.assertEqual(self.server.injected, {"error": 6})
         self.assertGreater(self.counted("breaker_opened_total", oracle="http/1"), 0)
         self.assertGreater(self.counted("calls_total", outcome="breaker_open"), 0)
         self.assertEqual(self.counted("breaker_open", oracle="http/1"), 0)

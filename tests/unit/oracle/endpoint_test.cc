@@ -44,8 +44,8 @@ class EndpointTest : public testing::Test {
   }
 
   double Outcomes(const std::string& outcome) {
-    return Value(absl::StrCat("attune_oracle_calls_total{oracle=\"http/1\",outcome=\"", outcome,
-                              "\"}"));
+    return Value(
+        absl::StrCat("attune_oracle_calls_total{oracle=\"http/1\",outcome=\"", outcome, "\"}"));
   }
   double Count(const std::string& name) {
     return Value(absl::StrCat("attune_oracle_", name, "{oracle=\"http/1\"}"));
@@ -138,8 +138,8 @@ TEST_F(EndpointTest, OneCallTriesAndClosesTheBreaker) {
   const auto probe = [&] {
     return endpoint_->Call(calls, 1, [&] {
       ++attempts_;
-      others_refused = absl::IsUnavailable(
-          endpoint_->Call(calls, 1, [] { return absl::OkStatus(); }));
+      others_refused =
+          absl::IsUnavailable(endpoint_->Call(calls, 1, [] { return absl::OkStatus(); }));
       return absl::OkStatus();
     });
   };
@@ -161,7 +161,8 @@ TEST_F(EndpointTest, NoMoreCallsAreInFlightThanAllowed) {
     absl::MutexLock lock(&mu);
     most = std::max(most, ++in_flight);
     ++begun;
-    mu.Await(absl::Condition(+[](int* count) { return *count >= 3; }, &begun));  // all places taken
+    mu.Await(absl::Condition(
+        +[](int* count) { return *count >= 3; }, &begun));  // all places taken
     --in_flight;
     return absl::OkStatus();
   };

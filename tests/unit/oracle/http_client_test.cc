@@ -57,9 +57,9 @@ TEST(HttpClientTest, ALongRequestArrivesWhole) {
   });
   HttpClient client;
   const json body = std::string(3'000'000, 'a');
-  ASSERT_OK_AND_ASSIGN(const json answer, client.Post({.url = server.url(),
-                                                       .body = body,
-                                                       .timeout = absl::Seconds(60)}));
+  ASSERT_OK_AND_ASSIGN(
+      const json answer,
+      client.Post({.url = server.url(), .body = body, .timeout = absl::Seconds(60)}));
   EXPECT_EQ(answer, 3'000'002);
 }
 

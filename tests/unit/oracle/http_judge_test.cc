@@ -46,9 +46,7 @@ std::string Lengths(const std::string& request) {
 
 class HttpJudgeTest : public testing::Test {
  protected:
-  void SetUp() override {
-    endpoints_ = std::make_unique<Endpoints>(metrics_);
-  }
+  void SetUp() override { endpoints_ = std::make_unique<Endpoints>(metrics_); }
 
   std::shared_ptr<const Judge> Make(const v1::OracleSpec& spec) {
     return MakeHttpJudge(spec, *endpoints_, http_);
@@ -61,8 +59,8 @@ class HttpJudgeTest : public testing::Test {
   }
 
   double Outcomes(const std::string& outcome) {
-    return MetricValue(metrics_, "attune_oracle_calls_total{oracle=\"http/1\",outcome=\"" +
-                                      outcome + "\"}");
+    return MetricValue(metrics_,
+                       "attune_oracle_calls_total{oracle=\"http/1\",outcome=\"" + outcome + "\"}");
   }
   double Count(const std::string& name) {
     return MetricValue(metrics_, "attune_oracle_" + name + "{oracle=\"http/1\"}");
@@ -108,12 +106,21 @@ TEST_F(HttpJudgeTest, TakesScoresWhereThereAreNoRewards) {
 }
 
 TEST_F(HttpJudgeTest, NoScoreComesFromABadAnswer) {
-  const char* bodies[] = {
-      R"({"rewards": [1]})",         R"({"rewards": [1, 2, 3]})",   R"({"rewards": [1, NaN]})",
-      R"({"rewards": [1, null]})",   R"({"rewards": [1, "2"]})",    R"({"rewards": [1, true]})",
-      R"({"rewards": [1, [2]]})",    R"({"rewards": null})",        R"({"rewards": {"0": 1}})",
-      R"({"reward": [1, 2]})",       R"([1, 2])",                   R"(null)",
-      R"({"rewards": [1, 2)",        R"({"rewards": [1, 1e999]})",  ""};
+  const char* bodies[] = {R"({"rewards": [1]})",
+                          R"({"rewards": [1, 2, 3]})",
+                          R"({"rewards": [1, NaN]})",
+                          R"({"rewards": [1, null]})",
+                          R"({"rewards": [1, "2"]})",
+                          R"({"rewards": [1, true]})",
+                          R"({"rewards": [1, [2]]})",
+                          R"({"rewards": null})",
+                          R"({"rewards": {"0": 1}})",
+                          R"({"reward": [1, 2]})",
+                          R"([1, 2])",
+                          R"(null)",
+                          R"({"rewards": [1, 2)",
+                          R"({"rewards": [1, 1e999]})",
+                          ""};
   for (const char* body : bodies) {
     SCOPED_TRACE(body);
     EXPECT_THAT(DecideBy(body), StatusIs(StatusCode::kInternal, "the answer "));

@@ -40,8 +40,7 @@ json Answer(const std::vector<std::pair<std::string, double>>& tokens) {
   return {{"choices",
            {{{"index", 0},
              {"message", {{"role", "assistant"}, {"content", tokens[0].first}}},
-             {"logprobs",
-              {{"content", {{{"token", tokens[0].first}, {"top_logprobs", top}}}}}}}}}};
+             {"logprobs", {{"content", {{{"token", tokens[0].first}, {"top_logprobs", top}}}}}}}}}};
 }
 
 json TextAnswer(const std::string& text) {
@@ -72,9 +71,9 @@ TEST(LlmClientTest, AFirstTokenMatchesTheOnlyWordThatBeginsWithIt) {
 }
 
 TEST(LlmClientTest, SumsTheTokensOfAWord) {
-  ASSERT_OK_AND_ASSIGN(const auto logps,
-                       ParseChatAnswer(Answer({{"A", 0.5}, {" a", 0.2}, {"B", 0.1}, {"The", 0.1}}),
-                                       Letters()));
+  ASSERT_OK_AND_ASSIGN(
+      const auto logps,
+      ParseChatAnswer(Answer({{"A", 0.5}, {" a", 0.2}, {"B", 0.1}, {"The", 0.1}}), Letters()));
   EXPECT_THAT(Exp(logps), ElementsAre(DoubleNear(0.7, 1e-9), DoubleNear(0.1, 1e-9)));
 }
 
@@ -85,9 +84,9 @@ TEST(LlmClientTest, AWordThatIsNotListedIsNoMoreLikelyThanItCanBe) {
   EXPECT_THAT(Exp(logps), ElementsAre(DoubleNear(0.5, 1e-9), DoubleNear(0.01, 1e-9)));
   // Four words share what is left.
   ASSERT_OK_AND_ASSIGN(logps, ParseChatAnswer(Answer({{"good", 0.6}}), Ratings()));
-  EXPECT_THAT(Exp(logps), ElementsAre(DoubleNear(0.1, 1e-9), DoubleNear(0.1, 1e-9),
-                                      DoubleNear(0.1, 1e-9), DoubleNear(0.6, 1e-9),
-                                      DoubleNear(0.1, 1e-9)));
+  EXPECT_THAT(Exp(logps),
+              ElementsAre(DoubleNear(0.1, 1e-9), DoubleNear(0.1, 1e-9), DoubleNear(0.1, 1e-9),
+                          DoubleNear(0.6, 1e-9), DoubleNear(0.1, 1e-9)));
 }
 
 TEST(LlmClientTest, NoWordIsNoAnswer) {
@@ -137,8 +136,8 @@ TEST(LlmClientTest, AsksAnEndpointForOneTokenAndItsAlternatives) {
   calls.set_max_attempts(1);
   calls.set_max_concurrency(1);
   calls.set_breaker_failures(1);
-  const AnswerModel ask = MakeChatClient(calls, "judge-7b", "secret",
-                                         endpoints.Find("llm_judge/1", server.url() + "/v1/"), http);
+  const AnswerModel ask = MakeChatClient(
+      calls, "judge-7b", "secret", endpoints.Find("llm_judge/1", server.url() + "/v1/"), http);
   ASSERT_OK_AND_ASSIGN(const auto logps, ask("Which?", Letters()));
   EXPECT_THAT(Exp(logps), ElementsAre(DoubleNear(0.75, 1e-9), DoubleNear(0.25, 1e-9)));
   EXPECT_THAT(head, testing::HasSubstr("POST /v1/chat/completions "));
@@ -172,10 +171,11 @@ class LocalClientTest : public testing::Test {
 TEST_F(LocalClientTest, AWordIsItselfOrItselfAfterASpace) {
   ASSERT_OK_AND_ASSIGN(const auto model, models_.Load(directory_));
   ASSERT_OK_AND_ASSIGN(const auto logps, MakeLocalClient(model)("Which?", {"A", "good"}));
-  EXPECT_THAT(Exp(logps),
-              ElementsAre(DoubleNear(Probability("Which?", "A") + Probability("Which?", " A"), 1e-6),
-                          DoubleNear(Probability("Which?", "good") + Probability("Which?", " good"),
-                                     1e-6)));
+  EXPECT_THAT(
+      Exp(logps),
+      ElementsAre(
+          DoubleNear(Probability("Which?", "A") + Probability("Which?", " A"), 1e-6),
+          DoubleNear(Probability("Which?", "good") + Probability("Which?", " good"), 1e-6)));
 }
 
 TEST_F(LocalClientTest, TheMessageIsThatOfAUserWhereThereIsAChatTemplate) {

@@ -64,7 +64,8 @@ TEST(LlmJudgeTest, PairsAreAskedInBothOrdersAndAveraged) {
                                                       }),
                                                       "m"));
   ASSERT_OK_AND_ASSIGN(const Verdict verdict, judge->Decide(CandidatesOf({"x", "y"})));
-  EXPECT_THAT(verdict.preferences, ElementsAre(0.5, DoubleNear(0.8, 1e-9), DoubleNear(0.2, 1e-9), 0.5));
+  EXPECT_THAT(verdict.preferences,
+              ElementsAre(0.5, DoubleNear(0.8, 1e-9), DoubleNear(0.2, 1e-9), 0.5));
   EXPECT_THAT(verdict.scores, ElementsAre(DoubleNear(0.8, 1e-9), DoubleNear(0.2, 1e-9)));
   EXPECT_EQ(verdict.swaps, 1u);
   EXPECT_EQ(verdict.swaps_agreed, 1u);
@@ -97,14 +98,14 @@ TEST(LlmJudgeTest, OneResponseNeedsNoQuestion) {
 
 TEST(LlmJudgeTest, OneFailedQuestionIsAFailedJudgement) {
   int asked = 0;
-  ASSERT_OK_AND_ASSIGN(
-      const auto judge,
-      MakeLlmJudge(Pairwise(),
-                   [&](const auto&, auto) -> absl::StatusOr<std::vector<double>> {
-                     if (++asked == 4) return absl::UnavailableError("away");
-                     return std::vector<double>{-1, -1};
-                   },
-                   "m"));
+  ASSERT_OK_AND_ASSIGN(const auto judge,
+                       MakeLlmJudge(
+                           Pairwise(),
+                           [&](const auto&, auto) -> absl::StatusOr<std::vector<double>> {
+                             if (++asked == 4) return absl::UnavailableError("away");
+                             return std::vector<double>{-1, -1};
+                           },
+                           "m"));
   EXPECT_THAT(judge->Decide(CandidatesOf({"x", "y", "z"})),
               StatusIs(StatusCode::kUnavailable, "comparing responses 2 and 0: away"));
 }
@@ -152,17 +153,18 @@ TEST(LlmJudgeTest, ShowsPromptAnswerAndResponses) {
   EXPECT_EQ(seen, "system: be brief\n\nuser: hello 42 y x");
   ASSERT_OK_AND_ASSIGN(judge, MakeLlmJudge(Pairwise(""), answer, "m"));  // the built-in template
   EXPECT_OK(judge->Decide(CandidatesOf({"apples", "pears"}, "", "What fruit?")));
-  for (const char* part : {"What fruit?", "Response A\npears\n", "Response B\napples\n", "A or B"}) {
+  for (const char* part :
+       {"What fruit?", "Response A\npears\n", "Response B\napples\n", "A or B"}) {
     EXPECT_THAT(seen, testing::HasSubstr(part));
   }
 }
 
 TEST(LlmJudgeTest, ItsDigestIsOfAllThatDecides) {
   std::set<std::string> digests;
-  for (const auto& [spec, model] : {std::pair(Pairwise(), "m"), std::pair(Pairwise(), "n"),
-                                    std::pair(Pairwise("{response_b}"), "m"),
-                                    std::pair(Rating({"a", "b"}), "m"),
-                                    std::pair(Rating({"b", "a"}), "m")}) {
+  for (const auto& [spec, model] :
+       {std::pair(Pairwise(), "m"), std::pair(Pairwise(), "n"),
+        std::pair(Pairwise("{response_b}"), "m"), std::pair(Rating({"a", "b"}), "m"),
+        std::pair(Rating({"b", "a"}), "m")}) {
     ASSERT_OK_AND_ASSIGN(const auto judge, MakeLlmJudge(spec, nullptr, model));
     digests.insert(judge->digest());
   }
