@@ -1,8 +1,10 @@
 #include "coordinator/calibration.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/check.h"
 #include "common/statistics.h"
@@ -30,6 +32,24 @@ int AnswerOf(const v1::Judgment& judgment, int a, int b) {
 }
 
 }  // namespace
+
+absl::Status CheckCalibration(const Dataset& labelled) {
+  if (labelled.prompts.size() > kCalibrationRowsMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has ", labelled.prompts.size(), " rows; at most ", kCalibrationRowsMax,
+        ", which are judged after every round"));
+  }
+  for (const v1::Prompt& prompt : labelled.prompts) {
+    const auto& given = prompt.given();
+    const bool differ = std::any_of(given.begin(), given.end(), [&](const auto& response) {
+      return response.score() != given[0].score();
+    });
+    if (differ) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "row ", prompt.index() + 1, " has no two responses with different labels"));
+  }
+  return absl::OkStatus();
+}
 
 v1::JudgeRequest CalibrationRequest(const v1::OracleSpec& spec, const Dataset& labelled) {
   v1::JudgeRequest request;

@@ -3,6 +3,7 @@
 #ifndef ATTUNE_COORDINATOR_CALIBRATION_H_
 #define ATTUNE_COORDINATOR_CALIBRATION_H_
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "attune/v1/oracle.pb.h"
 #include "attune/v1/round.pb.h"
@@ -12,6 +13,10 @@
 namespace attune {
 
 inline constexpr size_t kCalibrationRowsMax = 1000;
+
+// OK, or INVALID_ARGUMENT when the rows are too many, or some has no two responses with different
+// labels.
+absl::Status CheckCalibration(const Dataset& labelled);
 
 // One item for each row of `labelled`, whose given responses are the candidates.
 v1::JudgeRequest CalibrationRequest(const v1::OracleSpec& spec, const Dataset& labelled);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/files.h"
+#include "coordinator/calibration.h"
 #include "coordinator/objective_spec.h"
 #include "nlohmann/json.hpp"
 #include "spec/dataset_file.h"
@@ -207,6 +208,15 @@ void CheckOracleModel(const std::string& field, const std::string& path, Violati
              violations);
 }
 
+void CheckCalibrationFile(const std::string& path, Violations* violations) {
+  if (path.empty()) return;
+  const absl::StatusOr<Dataset> labelled = LoadDataset(path);
+  const absl::Status status = labelled.ok() ? CheckCalibration(*labelled) : labelled.status();
+  if (status.ok()) return;
+  violations->push_back(
+      {"oracle.calibration", absl::StrCat("is ", path, "; it ", status.message())});
+}
+
 // `prefix` is "oracle." or that of an auxiliary one, or of a part.
 void CheckOracleInputs(const std::string& prefix, const v1::OracleSpec& oracle,
                        Violations* violations) {
@@ -230,7 +240,6 @@ void CheckOracleInputs(const std::string& prefix, const v1::OracleSpec& oracle,
     default:
       break;
   }
-  CheckNotEmpty(absl::StrCat(prefix, "calibration"), oracle.calibration(), violations);
   for (int k = 0; k < oracle.parts_size(); ++k) {
     CheckOracleInputs(absl::StrCat(prefix, "parts[", k, "].oracle."), oracle.parts(k).oracle(),
                       violations);
@@ -255,6 +264,7 @@ std::vector<FieldViolation> CheckJobInputs(const v1::JobSpec& spec) {
   }
   CheckDataset(spec, &violations);
   CheckOracleInputs("oracle.", spec.oracle(), &violations);
+  CheckCalibrationFile(spec.oracle().calibration(), &violations);
   for (int k = 0; k < spec.auxiliary_oracles_size(); ++k) {
     CheckOracleInputs(absl::StrCat("auxiliary_oracles[", k, "].oracle."),
                       spec.auxiliary_oracles(k).oracle(), &violations);

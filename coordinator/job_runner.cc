@@ -125,6 +125,11 @@ absl::Status JobRunner::Begin(Context& context) {
                           spec.dataset().path(), " has changed since the job was accepted")));
   }
   context.dataset = *std::move(dataset);
+  if (!spec.oracle().calibration().empty()) {
+    absl::StatusOr<Dataset> labelled = LoadDataset(spec.oracle().calibration());
+    if (!labelled.ok()) return JobFailure(v1::FAILURE_REASON_DATASET_UNUSABLE, labelled.status());
+    context.labelled = *std::move(labelled);
+  }
   context.holdout = HoldoutPrompts(static_cast<uint32_t>(context.dataset.prompts.size()),
                                    spec.seed(), spec.evaluation().holdout_prompts());
   return absl::OkStatus();

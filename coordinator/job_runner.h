@@ -38,6 +38,7 @@ class JobRunner {
     v1::Job job;
     Dataset dataset;
     std::vector<uint32_t> holdout;
+    Dataset labelled;  // of oracle.calibration; without prompts: none
     v1::RoundRecord record;
     std::stop_token stop;
   };
@@ -65,6 +66,11 @@ class JobRunner {
       const std::vector<v1::Response>& responses);
 
   // What a phase means in view of the rounds before: alarms, the gate, which held-out responses go.
+  // The policy's responses to held-out prompts beside those of earlier rounds.
+  [[nodiscard]] absl::StatusOr<PolicyPublished> EvaluateSamples(const Context& context,
+                                                                const Policies& policies);
+  // The oracle on its labelled pairs, beside what it said about them in round 0.
+  [[nodiscard]] absl::StatusOr<v1::Calibration> CalibrateOracle(const Context& context);
   absl::Status CompareWithEarlierRounds(const Context& context, RoundStep* step);
   // Held-out responses that the record's round is judged against.
   [[nodiscard]] absl::StatusOr<std::vector<EarlierRound>> HoldoutsBefore(const Context& context);

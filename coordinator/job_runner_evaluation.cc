@@ -7,10 +7,12 @@
 #include "common/rng.h"
 #include "common/status_macros.h"
 #include "coordinator/alarms.h"
+#include "coordinator/calibration.h"
 #include "coordinator/evaluation.h"
 #include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
 #include "coordinator/job_runner.h"
+#include "coordinator/judging.h"
 #include "coordinator/label_evaluation.h"
 #include "coordinator/objective_spec.h"
 #include "coordinator/phase_requests.h"
@@ -46,11 +48,34 @@ absl::StatusOr<PhaseResult> JobRunner::Publish(const Context& context) {
     ATTUNE_RETURN_IF_ERROR(
         workers_->Publish(policies, context.stop, ProgressOf(context, "workers", false)));
   }
-  if (context.holdout.empty()) return PolicyPublished{};
-  if (EvaluatesByLabels(spec)) {
-    ATTUNE_ASSIGN_OR_RETURN(v1::Evaluation evaluation, EvaluateLabels(context));
-    return PolicyPublished{.evaluation = std::move(evaluation)};
+  PolicyPublished published;
+  if (EvaluatesByLabels(spec) && !context.holdout.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(published.evaluation, EvaluateLabels(context));
+  } else if (!context.holdout.empty()) {
+    ATTUNE_ASSIGN_OR_RETURN(published, EvaluateSamples(context, policies));
   }
+  ATTUNE_ASSIGN_OR_RETURN(published.calibration, CalibrateOracle(context));
+  return published;
+}
+
+absl::StatusOr<v1::Calibration> JobRunner::CalibrateOracle(const Context& context) {
+  if (context.labelled.prompts.empty()) return v1::Calibration();
+  const v1::OracleSpec& oracle = context.job.resolved_spec().oracle();
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<v1::Judgment> judgments,
+                          JudgePatiently(*workers_, CalibrationRequest(oracle, context.labelled),
+                                         {}, context.stop,
+                                         ProgressOf(context, "judgments", true)));
+  ATTUNE_ASSIGN_OR_RETURN(const std::optional<v1::RoundRecord> first,
+                          store_->GetRound(context.job.ordinal(), 0));
+  const bool is_first = context.record.round() == 0 || !first.has_value();
+  return Calibrate(context.labelled, judgments,
+                   is_first ? nullptr : &first->diagnosis().calibration());
+}
+
+absl::StatusOr<PolicyPublished> JobRunner::EvaluateSamples(const Context& context,
+                                                           const Policies& policies) {
+  const v1::RoundRecord& record = context.record;
+  const v1::JobSpec& spec = context.job.resolved_spec();
   const v1::SampleRequest request = HoldoutSampleRequest(spec, context.dataset, context.holdout,
                                                          record.round(), PolicyAfter(record));
   ATTUNE_ASSIGN_OR_RETURN(

@@ -231,6 +231,9 @@ absl::StatusOr<RoundStep> Advance(const v1::JobSpec& spec, RoundStep step,
                                            judgments, " held-out prompts"));
   }
   *step.record.mutable_evaluation() = std::move(result.evaluation);
+  if (result.calibration.answers_size() > 0) {
+    *step.record.mutable_diagnosis()->mutable_calibration() = std::move(result.calibration);
+  }
   step.holdout_judgments = std::move(result.holdout_judgments);
   step.holdout_responses = std::move(result.holdout_responses);
   step.drop_samples = true;

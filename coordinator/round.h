@@ -43,6 +43,7 @@ struct PolicyTrained {
 };
 struct PolicyPublished {
   v1::Evaluation evaluation;
+  v1::Calibration calibration;  // without pairs: the job has none
   std::vector<v1::Judgment> holdout_judgments;  // empty without held-out prompts
   std::vector<v1::Response> holdout_responses;  // as they are kept to be compared with later ones
 };

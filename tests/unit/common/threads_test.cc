@@ -12,7 +12,7 @@ TEST(RunInThreadsTest, RunsEachOnce) {
   for (const int threads : {1, 3, 100}) {
     std::vector<std::atomic<int>> runs(20);
     RunInThreads(runs.size(), threads, [&](size_t i) { ++runs[i]; });
-    for (const std::atomic<int>& count : runs) EXPECT_EQ(1, count) << threads;
+    for (const std::atomic<int>& count : runs) EXPECT_EQ(1, count.load()) << threads;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
 
 namespace attune {
 namespace {
@@ -30,6 +31,16 @@ v1::Judgment Scored(std::initializer_list<double> scores) {
   v1::Judgment judgment;
   for (double score : scores) judgment.add_scores(score);
   return judgment;
+}
+
+TEST(CalibrationTest, EveryRowHasAPairAndThereAreNotTooMany) {
+  EXPECT_OK(CheckCalibration(Labelled(kCalibrationRowsMax)));
+  EXPECT_THAT(CheckCalibration(Labelled(kCalibrationRowsMax + 1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, "has 1001 rows; at most 1000"));
+  Dataset tied = Labelled(2);
+  tied.prompts[1].mutable_given(0)->set_score(1);
+  EXPECT_THAT(CheckCalibration(tied),
+              StatusIs(absl::StatusCode::kInvalidArgument, "row 2 has no two responses"));
 }
 
 TEST(CalibrationTest, AsksAboutEveryLabelledResponse) {
