@@ -131,7 +131,8 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
   CheckEnum("precision", training.precision(), &block);
 }
 
-void CheckEvaluation(const v1::EvaluationSpec& evaluation, Violations* violations) {
+void CheckEvaluation(const v1::JobSpec& spec, Violations* violations) {
+  const v1::EvaluationSpec& evaluation = spec.evaluation();
   Block block("evaluation.", violations);
   block.Range("holdout_prompts", evaluation.holdout_prompts(), {0, 100000});
   CheckEnum("gate", evaluation.gate(), &block);
@@ -139,6 +140,11 @@ void CheckEvaluation(const v1::EvaluationSpec& evaluation, Violations* violation
   if (evaluation.gate() != v1::GATE_CONTINUE && evaluation.holdout_prompts() == 0) {
     block.Add("gate", absl::StrCat("is ", EnumName(evaluation.gate()),
                                    ", which needs evaluation.holdout_prompts above 0"));
+  }
+  if (evaluation.gate() != v1::GATE_CONTINUE && spec.oracle().kind() == v1::ORACLE_KIND_DATASET) {
+    block.Add("gate", absl::StrCat("is ", EnumName(evaluation.gate()),
+                                   ", which compares responses that are sampled; the oracle "
+                                   "dataset has labels for its own alone"));
   }
 }
 
@@ -182,7 +188,7 @@ ResolvedJobSpec ResolveJobSpec(const v1::JobSpec& submitted, const std::string& 
   CheckPairing(spec, &resolved.violations);
   CheckObjective(spec, &resolved.violations);
   CheckTraining(spec.training(), &resolved.violations);
-  CheckEvaluation(spec.evaluation(), &resolved.violations);
+  CheckEvaluation(spec, &resolved.violations);
   CheckRest(spec, &resolved.violations);
   const Violations inputs = CheckJobInputs(spec);
   resolved.violations.insert(resolved.violations.end(), inputs.begin(), inputs.end());

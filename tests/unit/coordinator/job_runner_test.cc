@@ -386,7 +386,7 @@ TEST_F(JobRunnerTest, CancelsARunningJob) {
   EXPECT_EQ(store->GetJob(job.name())->state(), v1::JOB_STATE_CANCELLED);
 }
 
-// Nobody is asked to judge, and nothing is sampled to evaluate with.
+// Nobody is asked to judge them, and nothing is sampled to evaluate with.
 TEST_F(JobRunnerTest, TrainsOnTheResponsesOfTheDataset) {
   std::string lines;
   for (int i = 0; i < 30; ++i) {
@@ -409,7 +409,7 @@ TEST_F(JobRunnerTest, TrainsOnTheResponsesOfTheDataset) {
   });
   job = store->GetJob(job.name()).value();
   EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.message();
-  EXPECT_EQ(workers.calls, 5);  // describe, publish, sample, train, publish
+  EXPECT_EQ(workers.calls, 6);  // describe, publish, sample, train, publish, rewards of labels
   const v1::RoundRecord round = *store->GetRound(job.ordinal(), 1).value();
   EXPECT_EQ(round.prompt_indices_size(), 26);
   EXPECT_EQ(round.pairs().kept(), 26u);

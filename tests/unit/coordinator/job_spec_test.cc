@@ -205,6 +205,12 @@ TEST_F(JobSpecTest, AGateNeedsHeldOutPrompts) {
     };
     EXPECT_THAT(with_gate(1), testing::IsEmpty());
     EXPECT_THAT(with_gate(0), ElementsAre(testing::HasSubstr("evaluation.gate: is ")));
+    EXPECT_THAT(ResolveWith([&](v1::JobSpec& spec) {
+                  spec.mutable_evaluation()->set_gate(gate);
+                  spec.mutable_oracle()->Clear();
+                  spec.mutable_oracle()->set_kind(v1::ORACLE_KIND_DATASET);
+                }),
+                testing::Contains(testing::HasSubstr("which compares responses that are sampled")));
   }
 }
 
