@@ -13,8 +13,8 @@
 
 namespace attune {
 
-// Whether pairing cannot do without Response.hidden_sum, which is always asked for: the diagnosis of
-// the pairs is made of it where there is one.
+// Whether pairing cannot do without Response.hidden_sum, which is always asked for: the diagnosis
+// of the pairs is made of it where there is one.
 bool NeedsHiddenSums(const v1::JobSpec& spec);
 
 // The training samples of a round, with what its pairs and losses need of them. Corrupted prompts

@@ -20,6 +20,13 @@ DISPLACED = {"rounds": 1, "prompts_per_round": 48, "seed": 42,
              "pairing": {"min_margin": 1.0, "max_pairs_per_prompt": 4},
              "training": {"learning_rate": 2e-3, "per_device_train_batch_size": 8},
              "evaluation": {"holdout_prompts": 16}}
+# One round of such steps leaves no language to speak of.
+RUINED = {"rounds": 3, "prompts_per_round": 32, "seed": 7,
+          "sampling": {"num_generations": 4, "max_new_tokens": 40},
+          "oracle": {"kind": "regex", "path": "", "pattern": r"\b(the|was|and|to|a|he|she)\b"},
+          "pairing": {"min_margin": 0},
+          "training": {"learning_rate": 5e-2, "per_device_train_batch_size": 4},
+          "evaluation": {"holdout_prompts": 32, "gate": "stop"}}
 
 
 def alarms(report):
@@ -50,6 +57,17 @@ class DiagnosisTest(IntegrationTest):
             report = json.load(file)
         self.assertIn((1, "displacement"), alarms(report))
         self.assertIn("ALARM     displacement: ", done.stdout)
+
+    def test_a_gate_stops_a_job_whose_policy_is_worse_than_the_initial_one(self):
+        done = self.attune("run", self.write_job(small_job(**RUINED)), "--out", self.path("out"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("the gate stopped the job after round 1", done.stdout)
+        with open(self.path("out", "report.json"), encoding="utf-8") as file:
+            report = json.load(file)
+        self.assertEqual(report["state"], "SUCCEEDED")
+        self.assertEqual(report["best_round"], 0)
+        self.assertEqual([entry["round"] for entry in report["rounds"]], [1])
+        self.assertIn((1, "regression"), alarms(report))
 
 
 if __name__ == "__main__":

@@ -58,33 +58,32 @@ TEST(ReportTest, LeavesOutUnfinishedRoundsAndNullsWhatWasNotMeasured) {
   v1::Job job;
   job.set_name("jobs/x");
   job.set_state(v1::JOB_STATE_FAILED);
-  EXPECT_EQ(ReportJson(job,
-                       {MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 0),
-                        MakeRound(2, v1::ROUND_PHASE_TRAINED, 64)},
-                       -1),
-            R"({"job":"jobs/x","state":"FAILED","best_round":0,"rounds":[{"round":1,"win_rate":null,)"
-            R"("win_rate_low":null,"win_rate_high":null,"mean_score":null,"kl":null,)"
-            R"("mean_length":null,"distinct_2":null,"length_controlled_win_rate":null,)"
-            R"("entropy":null,"pairs":1250,"seconds":3.75,"alarms":[]}],)"
-            R"("initial":{"mean_score":null,"mean_length":null,"distinct_2":null,)"
-            R"("entropy":null},"head_to_head":null,"pairs_digest":"","weights_digest":""})");
+  EXPECT_EQ(
+      ReportJson(
+          job,
+          {MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 0), MakeRound(2, v1::ROUND_PHASE_TRAINED, 64)},
+          -1),
+      R"({"job":"jobs/x","state":"FAILED","best_round":0,"rounds":[{"round":1,"win_rate":null,)"
+      R"("win_rate_low":null,"win_rate_high":null,"mean_score":null,"kl":null,)"
+      R"("mean_length":null,"distinct_2":null,"length_controlled_win_rate":null,)"
+      R"("entropy":null,"pairs":1250,"seconds":3.75,"alarms":[]}],)"
+      R"("initial":{"mean_score":null,"mean_length":null,"distinct_2":null,)"
+      R"("entropy":null},"head_to_head":null,"pairs_digest":"","weights_digest":""})");
 }
 
 TEST(ReportTest, TableBeginsWithTheInitialPolicy) {
-  EXPECT_EQ(
-      ReportTable(MakeJob(), {MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 64),
-                              MakeRound(2, v1::ROUND_PHASE_TRAINED, 64)}),
-      "round  win rate  95 % interval  score     kl  length  distinct-2  pairs  seconds\n"
-      "    0         -              -    0.5      -    80.0       0.750      -        -\n"
-      "    1    62.5 %  50.0 - 75.0 %   1.25  0.125    85.5       0.500  1,250      3.8\n");
+  EXPECT_EQ(ReportTable(MakeJob(), {MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 64),
+                                    MakeRound(2, v1::ROUND_PHASE_TRAINED, 64)}),
+            "round  win rate  95 % interval  score     kl  length  distinct-2  pairs  seconds\n"
+            "    0         -              -    0.5      -    80.0       0.750      -        -\n"
+            "    1    62.5 %  50.0 - 75.0 %   1.25  0.125    85.5       0.500  1,250      3.8\n");
 }
 
 // Rounds 1 and 2; round 2 also against round 1, and with an alarm.
 std::vector<v1::RoundRecord> ComparedRounds() {
   std::vector<v1::RoundRecord> records;
   for (uint32_t round : {1, 2}) {
-    v1::RoundRecord& record =
-        records.emplace_back(MakeRound(round, v1::ROUND_PHASE_PUBLISHED, 64));
+    v1::RoundRecord& record = records.emplace_back(MakeRound(round, v1::ROUND_PHASE_PUBLISHED, 64));
     for (uint32_t other = 0; other < round; ++other) {
       v1::HeadToHead& result = *record.mutable_evaluation()->add_against();
       result.set_round(other);
