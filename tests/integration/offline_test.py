@@ -93,8 +93,9 @@ class OfflineTest(IntegrationTest):
         job = self.job(self.rows(rows), evaluation={"holdout_prompts": 0})
         done = self.attune("run", self.write_job(job), "--out", self.path("out"))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("1 responses of the dataset are longer than the model's context",
-                      done.stdout + done.stderr)
+        with open(self.path("out/cluster/logs/coordinator.log"), encoding="utf-8") as log:
+            self.assertRegex(log.read(), r"WARN .*1 responses of the dataset are longer than the "
+                                         r"model's context")
 
     def test_bad_rows_are_named(self):
         rows = [{"prompt": "p", "chosen": "a", "rejected": "b"}] * 4
