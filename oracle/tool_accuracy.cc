@@ -71,11 +71,9 @@ ToolJson Report(const LabelledRows& rows, const std::vector<Answers>& all) {
 
 void WriteText(const ToolJson& report, std::ostream& out) {
   out << report["rows"] << " rows with a preference, " << report["rows_without_preference"]
-      << " without
-
-         ";
-      std::vector<std::vector<std::string>>
-          table = {{"ORACLE", "SPLIT", "PAIRS", "ACCURACY", "95 %", "TIES", "FAILED"}};
+      << " without\n\n";
+  std::vector<std::vector<std::string>> table = {
+      {"ORACLE", "SPLIT", "PAIRS", "ACCURACY", "95 %", "TIES", "FAILED"}};
   for (const ToolJson& oracle : report["oracles"]) {
     for (const ToolJson& split : oracle["splits"]) {
       table.push_back({oracle["name"], split["split"], split["pairs"].dump(),
