@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "common/status_macros.h"
 #include "common/text_diversity.h"
 #include "common/text_table.h"
@@ -18,6 +19,8 @@
 
 namespace attune {
 namespace {
+
+constexpr size_t kSelfBleuTexts = 200;  // compared with each other: it takes the square of the time
 
 // What a command is about, loaded.
 struct Tournament {
@@ -66,7 +69,7 @@ ToolJson AnswersJson(absl::Span<const PlayerAnswer> answers) {
                    {"entropy", tokens > 0 ? -logp / tokens : 0},
                    {"distinct_1", DistinctNgrams(texts, 1)},
                    {"distinct_2", DistinctNgrams(texts, 2)},
-                   {"self_bleu", SelfBleu(texts)}};
+                   {"self_bleu", SelfBleu(absl::MakeConstSpan(texts).subspan(0, kSelfBleuTexts))}};
   if (ratios == answers.size()) json["kl"] = log_ratio / count;
   return json;
 }
