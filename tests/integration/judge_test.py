@@ -42,12 +42,12 @@ class JudgeTest(IntegrationTest):
 
     def test_accuracy_and_calibration_of_files(self):
         length = self.oracle("length.yaml", {"kind": "length"})
-        numeric = self.oracle("numeric.yaml", {"kind": "numeric"})
-        done = self.judge("", "--evaluate", PAIRS, "--oracle", length, "--oracle", numeric,
+        digits = self.oracle("digits.yaml", {"kind": "regex", "pattern": "[0-9]"})
+        done = self.judge("", "--evaluate", PAIRS, "--oracle", length, "--oracle", digits,
                           "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)
-        self.assertEqual([oracle["name"] for oracle in report["oracles"]], ["length", "numeric"])
+        self.assertEqual([oracle["name"] for oracle in report["oracles"]], ["length", "digits"])
         self.assertGreater(report["oracles"][0]["splits"][0]["pairs"], 0)
         done = self.judge("", "--calibrate", PAIRS, "--oracle", length, "--cost-per-call", "0.01")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -90,10 +90,12 @@ class JudgeTest(IntegrationTest):
     def test_the_rounds_of_a_job_play_each_other(self):
         oracle = self.oracle("lexicon.yaml", {"kind": "lexicon", "path": LEXICON})
         _, address = self.start_cluster()
-        done = self.attune("submit", self.write_job(small_job()), "--watch", "--coordinator",
-                           address)
+        done = self.attune("submit", self.write_job(small_job()), "--coordinator", address, "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        done = self.attune("evaluate", "--job", "small", "--coordinator", address,
+        job = json.loads(done.stdout)["name"]
+        done = self.attune("watch", job, "--coordinator", address)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        done = self.attune("evaluate", "--job", job, "--coordinator", address,
                            "--oracle", oracle, "--prompts", PROMPTS, "--num-prompts", "8",
                            "--max-new-tokens", "16", "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
