@@ -20,9 +20,10 @@ bool HasBand(const v1::CurriculumSpec& curriculum);
 
 // The prompts of round `round` (from 1) by spec.curriculum, then those of `retry` that are not
 // among them. `earlier` are the records of the rounds before, 0 included, in order. Without a
-// curriculum they are RoundPrompts'. With one, each domain has an order of its own, a seeded shuffle
-// repeated, of which rounds take consecutive parts; prompts outside the band are passed over. No prompt comes
-// twice; fewer than spec.prompts_per_round come where domains or the band have not as many.
+// curriculum they are RoundPrompts'. With one, each domain has an order of its own, a seeded
+// shuffle repeated, of which rounds take consecutive parts; prompts outside the band are passed
+// over. No prompt comes twice; fewer than spec.prompts_per_round come where domains or the band
+// have not as many.
 std::vector<uint32_t> DrawPrompts(const v1::JobSpec& spec, const Dataset& dataset, uint32_t round,
                                   absl::Span<const v1::RoundRecord> earlier,
                                   absl::Span<const uint32_t> retry);

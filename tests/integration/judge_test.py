@@ -90,7 +90,8 @@ class JudgeTest(IntegrationTest):
     def test_the_rounds_of_a_job_play_each_other(self):
         oracle = self.oracle("lexicon.yaml", {"kind": "lexicon", "path": LEXICON})
         _, address = self.start_cluster()
-        done = self.attune("submit", self.write_job(small_job()), "--coordinator", address, "--json")
+        done = self.attune("submit", self.write_job(small_job()), "--coordinator", address,
+                           "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         job = json.loads(done.stdout)["name"]
         done = self.attune("watch", job, "--coordinator", address)
