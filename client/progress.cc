@@ -90,6 +90,11 @@ std::vector<std::string> PhaseDetails(const v1::RoundRecord& record) {
 
 std::vector<std::string> EvaluationDetails(const v1::Evaluation& evaluation, bool is_initial) {
   std::vector<std::string> details;
+  if (evaluation.pairs() > 0) {
+    return {absl::StrFormat("accuracy %.1f %% [%.1f, %.1f]", 100 * evaluation.accuracy(),
+                            100 * evaluation.accuracy_low(), 100 * evaluation.accuracy_high()),
+            absl::StrCat("on ", WithThousands(evaluation.pairs()), " held-out pairs")};
+  }
   if (!is_initial) {  // the initial policy would be compared with itself
     details.push_back(absl::StrFormat("win rate %.1f %% [%.1f, %.1f]", 100 * evaluation.win_rate(),
                                       100 * evaluation.win_rate_low(),

@@ -26,6 +26,11 @@ Json AlarmsJson(const v1::RoundRecord& record) {
   return alarms;
 }
 
+// Otherwise there is none, or it tells how held-out responses were ranked.
+bool IsOfSamples(const v1::Evaluation& evaluation) {
+  return evaluation.prompts() > 0 && evaluation.pairs() == 0;
+}
+
 Json RoundJson(const v1::RoundRecord& record) {
   Json round = {{"round", record.round()}};
   const v1::Evaluation& evaluation = record.evaluation();
@@ -40,7 +45,13 @@ Json RoundJson(const v1::RoundRecord& record) {
                                                     evaluation.length_controlled_win_rate()},
                                                    {"entropy", evaluation.entropy()}};
   for (const auto& [name, value] : values) {
-    round[name] = evaluation.prompts() > 0 ? Json(value) : Json();
+    round[name] = IsOfSamples(evaluation) ? Json(value) : Json();
+  }
+  if (evaluation.pairs() > 0) {
+    round["accuracy"] = evaluation.accuracy();
+    round["accuracy_low"] = evaluation.accuracy_low();
+    round["accuracy_high"] = evaluation.accuracy_high();
+    round["holdout_pairs"] = evaluation.pairs();
   }
   round["pairs"] = record.pairs().kept();
   round["seconds"] = RoundSeconds(record);
@@ -131,7 +142,7 @@ std::string NewestTable(const HeadToHeadMatrix& matrix) {
 
 std::vector<std::string> TableRow(const std::string& round, const v1::Evaluation& evaluation,
                                   bool is_initial) {
-  if (evaluation.prompts() == 0) return {round, "-", "-", "-", "-", "-", "-"};
+  if (!IsOfSamples(evaluation)) return {round, "-", "-", "-", "-", "-", "-"};
   return {round,
           is_initial ? "-" : Percent(evaluation.win_rate()),
           is_initial ? "-" : PercentRange(evaluation.win_rate_low(), evaluation.win_rate_high()),
@@ -179,6 +190,12 @@ std::string ReportTable(const v1::Job& job, const std::vector<v1::RoundRecord>& 
                     job.best_round(), "\n");
   }
   for (const v1::RoundRecord& record : rounds) {
+    const v1::Evaluation& evaluation = record.evaluation();
+    if (evaluation.pairs() > 0) {
+      absl::StrAppend(&text, "round ", record.round(), " accuracy ", Percent(evaluation.accuracy()),
+                      " (", PercentRange(evaluation.accuracy_low(), evaluation.accuracy_high()),
+                      ") on ", WithThousands(evaluation.pairs()), " held-out pairs\n");
+    }
     for (const v1::Alarm& alarm : record.diagnosis().alarms()) {
       absl::StrAppend(&text, "round ", record.round(), " ALARM ", FormatAlarm(alarm), "\n");
     }

@@ -33,6 +33,10 @@ void ApplyGate(const v1::EvaluationSpec& spec, absl::Span<const v1::RoundRecord>
   }
 }
 
+uint32_t ResultRound(const v1::RoundRecord& last) {
+  return last.gate_stopped() && last.best_round() > 0 ? last.best_round() : last.round();
+}
+
 std::string GateMessage(const v1::RoundRecord& record) {
   if (!record.gate_stopped()) return "";
   return absl::StrCat("the gate stopped the job after round ", record.round(),

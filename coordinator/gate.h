@@ -26,6 +26,10 @@ bool LostToBest(const v1::EvaluationSpec& spec, const v1::HeadToHead& against_be
 void ApplyGate(const v1::EvaluationSpec& spec, absl::Span<const v1::RoundRecord> before,
                v1::RoundRecord* record);
 
+// The round whose policy is the result of a job that ends with `last`: the best one where the gate
+// stopped the job, unless that is the initial policy, which has no checkpoint.
+uint32_t ResultRound(const v1::RoundRecord& last);
+
 // Why the job ends with this round, for people; empty unless gate_stopped.
 std::string GateMessage(const v1::RoundRecord& record);
 

@@ -207,10 +207,13 @@ absl::StatusOr<PhaseResult> JobRunner::Sample(const Context& context) {
   const v1::SampleRequest request =
       RoundSampleRequest(spec, context.dataset, record.prompt_indices(), record.round(),
                          policies.current.version());
-  ATTUNE_ASSIGN_OR_RETURN(std::vector<v1::Response> responses,
-                          workers_->Sample(request, policies, context.stop,
-                                           ProgressOf(context, "responses", false)));
-  ResponsesSampled sampled{std::move(responses), {}};
+  absl::StatusOr<std::vector<v1::Response>> responses = workers_->Sample(
+      request, policies, context.stop, ProgressOf(context, "responses", false));
+  if (absl::IsInvalidArgument(responses.status())) {  // a prompt that the model cannot take
+    return JobFailure(v1::FAILURE_REASON_DATASET_UNUSABLE, responses.status());
+  }
+  ATTUNE_RETURN_IF_ERROR(responses.status());
+  ResponsesSampled sampled{*std::move(responses), {}};
   for (const v1::Prompt& prompt : request.prompts()) {
     sampled.given.push_back(static_cast<uint32_t>(prompt.given_size()));
   }
@@ -320,7 +323,7 @@ absl::Status JobRunner::Finish(Context& context) {
     if (round.round() > 0) pairs.UpdateField(round.pairs_digest());
   }
   context.job.set_pairs_digest(pairs.HexDigest());
-  context.job.set_weights_digest(PolicyAfter(context.record).digest());
+  context.job.set_weights_digest(PolicyAfter(rounds[ResultRound(context.record)]).digest());
   context.job.set_state(v1::JOB_STATE_SUCCEEDED);
   context.job.set_message(GateMessage(context.record));
   *context.job.mutable_end_time() = ToTimestamp(WallTime());

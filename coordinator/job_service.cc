@@ -11,6 +11,7 @@
 #include "common/process.h"
 #include "common/status_macros.h"
 #include "coordinator/checkpoint_files.h"
+#include "coordinator/gate.h"
 #include "coordinator/job_spec.h"
 #include "coordinator/resource_name.h"
 #include "coordinator/timestamps.h"
@@ -227,9 +228,14 @@ grpc::Status JobServiceImpl::DownloadCheckpoint(grpc::ServerContext*,
   if (!job.ok()) return ToGrpcStatus(job.status());
   const auto checkpoints = attune::ListCheckpoints(*store_, *job);
   if (!checkpoints.ok()) return ToGrpcStatus(checkpoints.status());
+  std::optional<uint32_t> round = name->round;
+  const auto last = store_->GetRound(job->ordinal(), job->round());
+  if (!round.has_value() && last.ok() && last->has_value() && (*last)->gate_stopped()) {
+    round = ResultRound(**last);
+  }
   const auto wanted = std::find_if(
       checkpoints->rbegin(), checkpoints->rend(), [&](const v1::Checkpoint& checkpoint) {
-        return !name->round.has_value() || checkpoint.round() == *name->round;
+        return !round.has_value() || checkpoint.round() == *round;
       });
   if (wanted == checkpoints->rend()) {
     return ToGrpcStatus(ResourceNotFoundError("checkpoint", request->name()));

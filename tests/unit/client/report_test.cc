@@ -71,6 +71,20 @@ TEST(ReportTest, LeavesOutUnfinishedRoundsAndNullsWhatWasNotMeasured) {
       R"("entropy":null},"head_to_head":null,"pairs_digest":"","weights_digest":""})");
 }
 
+TEST(ReportTest, RewardsAreMeasuredByTheirAccuracy) {
+  v1::RoundRecord record = MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 40);
+  record.mutable_evaluation()->set_accuracy(0.75);
+  record.mutable_evaluation()->set_accuracy_low(0.5);
+  record.mutable_evaluation()->set_accuracy_high(0.875);
+  record.mutable_evaluation()->set_pairs(48);
+  const std::string json = ReportJson(MakeJob(), {record}, -1);
+  EXPECT_THAT(json, testing::HasSubstr(R"("win_rate":null)"));
+  EXPECT_THAT(json, testing::HasSubstr(R"("accuracy":0.75,"accuracy_low":0.5,)"
+                                       R"("accuracy_high":0.875,"holdout_pairs":48)"));
+  EXPECT_THAT(ReportTable(MakeJob(), {record}),
+              testing::HasSubstr("round 1 accuracy 75.0 % (50.0 - 87.5 %) on 48 held-out pairs"));
+}
+
 TEST(ReportTest, TableBeginsWithTheInitialPolicy) {
   EXPECT_EQ(ReportTable(MakeJob(), {MakeRound(1, v1::ROUND_PHASE_PUBLISHED, 64),
                                     MakeRound(2, v1::ROUND_PHASE_TRAINED, 64)}),

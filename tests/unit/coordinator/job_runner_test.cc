@@ -288,6 +288,7 @@ TEST_F(JobRunnerTest, AGateThatStopsEndsTheJobWithItsBestRound) {
   EXPECT_NE(job.message().find("the gate stopped the job after round 2"), std::string::npos);
   const std::vector<v1::RoundRecord> rounds = Rounds("stopped", job);
   ASSERT_EQ(rounds.size(), 3u);
+  EXPECT_EQ(job.weights_digest(), rounds[1].trained_policy().digest());
   ASSERT_EQ(rounds[2].diagnosis().alarms_size(), 1);
   EXPECT_EQ(rounds[2].diagnosis().alarms(0).kind(), v1::ALARM_KIND_REGRESSION);
 }
