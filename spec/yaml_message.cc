@@ -256,10 +256,10 @@ absl::Status Unreadable(absl::string_view problem) {
   return BadRequestError({{"yaml", std::string(problem)}});
 }
 
-// Whether `path` is `parent` or a field below it.
-bool IsFieldOf(absl::string_view path, absl::string_view parent) {
+// Whether `path` is `parent`, a field of it or an item of it.
+bool IsPartOf(absl::string_view path, absl::string_view parent) {
   return absl::StartsWith(path, parent) &&
-         (path.size() == parent.size() || path[parent.size()] == '.');
+         (path.size() == parent.size() || path[parent.size()] == '.' || path[parent.size()] == '[');
 }
 
 }  // namespace
@@ -313,8 +313,9 @@ Violations MergeViolations(const Violations& file, const Violations& found) {
     bool follows = false;
     for (const FieldViolation& known : file) {
       // Without an item that was refused, the checks saw another list.
-      const absl::string_view field = known.field;
-      follows |= IsFieldOf(problem.field, field.substr(0, field.find('[')));
+      absl::string_view field = known.field;
+      if (absl::EndsWith(field, "]")) field = field.substr(0, field.rfind('['));
+      follows |= IsPartOf(problem.field, field);
     }
     if (!follows) merged.push_back(problem);
   }

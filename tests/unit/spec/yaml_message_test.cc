@@ -56,5 +56,15 @@ TEST(YamlMessageTest, MergesProblemsWithoutThoseThatOnlyFollow) {
             ToText(MergeViolations(file, found)));
 }
 
+TEST(YamlMessageTest, OfAListOnlyWhatFollowsIsLeftOut) {
+  const Violations file = {{"parts[0].oracle.kind", "is lexicn"}, {"weights[1]", "is x"}};
+  const Violations found = {{"parts[0].oracle.kind", "is required"},
+                            {"parts[1].oracle.kind", "is required"},
+                            {"weights", "has 1 number"},
+                            {"weights[0]", "is 7"}};
+  EXPECT_EQ("parts[0].oracle.kind: is lexicn\nweights[1]: is x\nparts[1].oracle.kind: is required",
+            ToText(MergeViolations(file, found)));
+}
+
 }  // namespace
 }  // namespace attune
