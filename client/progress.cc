@@ -81,6 +81,7 @@ std::vector<std::string> PhaseDetails(const v1::RoundRecord& record) {
     case v1::ROUND_PHASE_TRAINED:
       return {absl::StrCat("policy ", record.trained_policy().digest().substr(0, 12))};
     case v1::ROUND_PHASE_PUBLISHED:
+      if (record.evaluation().prompts() == 0) return {};
       return {absl::StrCat("evaluated on ", WithThousands(record.evaluation().prompts()),
                            " held-out prompts")};
     default:
@@ -90,6 +91,7 @@ std::vector<std::string> PhaseDetails(const v1::RoundRecord& record) {
 
 std::vector<std::string> EvaluationDetails(const v1::Evaluation& evaluation, bool is_initial) {
   std::vector<std::string> details;
+  if (evaluation.prompts() == 0) return details;  // nothing was measured
   if (evaluation.pairs() > 0) {
     return {absl::StrFormat("accuracy %.1f %% [%.1f, %.1f]", 100 * evaluation.accuracy(),
                             100 * evaluation.accuracy_low(), 100 * evaluation.accuracy_high()),

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace attune {
@@ -68,6 +69,23 @@ TEST(ProgressTest, TheInitialPolicyHasNoWinRate) {
   Evaluate(record);
   EXPECT_EQ(FormatRoundLine(record, 3),
             "initial    done      score 1.5  length 85.2  distinct-2 0.812  9.1 s");
+}
+
+TEST(ProgressTest, NothingIsSaidOfWhatWasNotMeasured) {
+  v1::RoundRecord record = MakeRecord(0, v1::ROUND_PHASE_PUBLISHED);
+  EXPECT_EQ(FormatRoundLine(record, 3), "initial    done      9.1 s");
+}
+
+TEST(ProgressTest, RewardsAreMeasuredByTheirAccuracy) {
+  v1::RoundRecord record = MakeRecord(1, v1::ROUND_PHASE_PUBLISHED);
+  v1::Evaluation& evaluation = *record.mutable_evaluation();
+  evaluation.set_prompts(40);
+  evaluation.set_pairs(48);
+  evaluation.set_accuracy(0.75);
+  evaluation.set_accuracy_low(0.612);
+  evaluation.set_accuracy_high(0.851);
+  EXPECT_THAT(FormatRoundLine(record, 1),
+              testing::HasSubstr("accuracy 75.0 % [61.2, 85.1]  on 48 held-out pairs"));
 }
 
 TEST(ProgressTest, ShowsHowFarAPhaseIs) {
