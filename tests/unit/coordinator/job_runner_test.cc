@@ -6,8 +6,10 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/files.h"
 #include "coordinator/dataset.h"
 #include "coordinator/job_spec.h"
@@ -278,6 +280,50 @@ TEST_F(JobRunnerTest, EveryPhaseIsDiagnosed) {
   EXPECT_GT(diagnosis.mean_margin(), 0);
   EXPECT_EQ(diagnosis.tie_rate(), 0);
   EXPECT_EQ(diagnosis.kl(), 1) << "of the initial policy's held-out responses";
+}
+
+// The first rows change their answers before round 2 is published; the round's own samples do not.
+TEST_F(JobRunnerTest, AnOracleWhoseAnswersChangeRaisesItsAlarm) {
+  const std::string path = JoinPath(directory_, "labelled.jsonl");
+  std::string lines;
+  for (int i = 0; i < 20; ++i) {
+    absl::StrAppend(&lines, "{\"prompt\": \"question ", i, "\", \"chosen\": \"good ", i,
+                    "\", \"rejected\": \"bad ", i, "\"}\n");
+  }
+  ASSERT_OK(WriteFile(path, lines));
+  customize_ = [&](v1::JobSpec& spec) { spec.mutable_oracle()->set_calibration(path); };
+  FakeWorkers workers;
+  std::atomic<int> trained = 0;
+  workers.before_train = [&] { ++trained; };
+  workers.score = [&](const std::string& text) {
+    const std::vector<std::string> words = absl::StrSplit(text, ' ');
+    if (words[0] == "round") return static_cast<double>(Crc32c(text) % 1000);
+    const bool changed = trained == 2 && std::stoi(words[1]) < 8;
+    return (words[0] == "good") != changed ? 1.0 : 0.0;
+  };
+  v1::Job job = MakeJob();
+  auto store = Store::Open(StorePath("drifting")).value();
+  Live(store.get(), &workers, directory_, [&](JobBook& book) {
+    job = book.Create(job, "").value();
+    WaitUntilFinished(book, job);
+  });
+  const std::vector<v1::RoundRecord> rounds = store->ListRounds(job.ordinal()).value();
+  ASSERT_EQ(rounds.size(), 3u);
+  for (const v1::RoundRecord& record : rounds) {
+    const v1::Calibration& calibration = record.diagnosis().calibration();
+    const double right = record.round() == 2 ? 0.6 : 1;
+    EXPECT_EQ(calibration.pairs(), 20u) << record.round();
+    EXPECT_EQ(calibration.accuracy(), right) << record.round();
+    EXPECT_EQ(calibration.agreement(), right) << record.round();
+    int alarms = 0;
+    for (const v1::Alarm& alarm : record.diagnosis().alarms()) {
+      if (alarm.kind() != v1::ALARM_KIND_ORACLE_DRIFT) continue;
+      ++alarms;
+      EXPECT_EQ(alarm.value(), 0.6);
+      EXPECT_EQ(alarm.limit(), 0.9);
+    }
+    EXPECT_EQ(alarms, record.round() == 2 ? 1 : 0) << record.round();
+  }
 }
 
 TEST_F(JobRunnerTest, AGateThatStopsEndsTheJobWithItsBestRound) {
