@@ -7,7 +7,7 @@ import unittest
 
 from harness import MODEL, PROMPTS, IntegrationTest, small_job
 
-TRAINED, HELD_OUT = 96, 64
+TRAINED, HELD_OUT = 256, 96
 
 
 def shuffled_pairs(count):
