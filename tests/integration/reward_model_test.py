@@ -1,4 +1,4 @@
-"""A reward model is trained, is right about pairs it has not seen, and serves a job as its oracle."""
+"""A reward model is trained, is right about unseen pairs, and serves a job as its oracle."""
 
 import json
 import os
