@@ -49,6 +49,10 @@ void JobRunner::CountPhase(const Context& context, const v1::RoundRecord& record
       metrics_->Add("attune_response_tokens_total", "Tokens of stored responses.",
                     static_cast<double>(record.response_tokens()));
       return;
+    case v1::ROUND_PHASE_JUDGED:
+      metrics_->Add("attune_quarantined_prompts_total", "Prompts whose judgement failed for good.",
+                    record.quarantined_size());
+      return;
     case v1::ROUND_PHASE_PAIRED:
       pairs("kept", record.pairs().kept());
       pairs("tie", record.pairs().tie());

@@ -157,10 +157,12 @@ class IntegrationTest(unittest.TestCase):
         return process, match.group(1), match.group(2)
 
     def start_cluster(self, *arguments, data="data"):
-        """`attune up`: (process, address of the coordinator)."""
+        """`attune up`: (process, address of the coordinator); process.metrics is an address too."""
         process = self.start("attune", "up", "--port", "0", "--data-dir", self.path(data),
                              *arguments)
-        return process, self.read_until(process, r"^ready: coordinator ([^,\s]+)").group(1)
+        ready = self.read_until(process, r"^ready: coordinator ([^,\s]+), metrics (\S+)")
+        process.metrics = ready.group(2)
+        return process, ready.group(1)
 
     def pids(self, binary):
         return [pid for pid in marked_processes(self.mark) if binary_name(pid) == binary]

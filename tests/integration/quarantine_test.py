@@ -4,6 +4,7 @@ import http.server
 import json
 import threading
 import unittest
+import urllib.request
 
 from harness import IntegrationTest, small_job
 
@@ -58,7 +59,7 @@ class QuarantineTest(IntegrationTest):
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def test_no_pair_comes_from_a_failed_judgement_and_the_prompt_can_be_retried(self):
-        _, coordinator = self.start_cluster()
+        cluster, coordinator = self.start_cluster()
         seen = []
 
         def fails(prompt):
@@ -90,6 +91,8 @@ class QuarantineTest(IntegrationTest):
         self.assertEqual(len(later[0]["prompt_indices"]), 25)
         self.assertEqual(later[0].get("quarantined", []), [])
         pairs = self.attune("pairs", name, "--round", "1", "--json", "--coordinator", coordinator)
+        with urllib.request.urlopen(cluster.metrics, timeout=60) as page:
+            self.assertIn("\nattune_quarantined_prompts_total 1\n", page.read().decode())
         self.assertNotIn(bad, [json.loads(line)["prompt_index"]
                                for line in pairs.stdout.splitlines()])
 
