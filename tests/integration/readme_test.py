@@ -40,6 +40,8 @@ class ReadmeTest(IntegrationTest):
             text = file.read()
         for key, value in SMALLER.items():
             text = re.sub(rf"\b{key}: \d+", f"{key}: {value}", text)
+        if "prompts_per_round" not in text:  # offline jobs take the whole dataset
+            text += f"\nprompts_per_round: {SMALLER['prompts_per_round']}\n"
         with open(job, "w", encoding="utf-8") as file:
             file.write(text)
 
