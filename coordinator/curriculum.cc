@@ -215,7 +215,7 @@ double Disagreement(absl::Span<const std::string> texts) {
 }
 
 std::vector<size_t> PromptsToJudge(absl::Span<const v1::Response> responses, double share) {
-  std::vector<std::vector<std::string>> texts;
+  std::vector<std::vector<std::string>> texts;  // by prompt
   for (size_t i = 0; i < responses.size(); ++i) {
     if (i == 0 || responses[i].prompt_index() != responses[i - 1].prompt_index()) {
       texts.emplace_back();
@@ -224,7 +224,7 @@ std::vector<size_t> PromptsToJudge(absl::Span<const v1::Response> responses, dou
   }
   std::vector<double> disagreement;
   for (const std::vector<std::string>& of_prompt : texts) {
-    disagreement.push_back(Disagreement(of_prompt));
+    disagreement.push_back(share < 1 ? Disagreement(of_prompt) : 0);  // all, in their order
   }
   std::vector<size_t> order(texts.size());
   std::iota(order.begin(), order.end(), size_t{0});
