@@ -1,0 +1,89 @@
+// Continuous batching: requests join and leave between two steps of decoding. A response is a
+// function of (policy, prompt, options, key) alone: who shares its batch, how its prompt was cut
+// into chunks, how many threads ran and whether it was preempted change no bit of it.
+#ifndef ATTUNE_MODEL_ENGINE_H_
+#define ATTUNE_MODEL_ENGINE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "model/generation.h"
+#include "model/kv_cache.h"
+#include "model/policy.h"
+#include "model/sampler.h"
+#include "model/thread_team.h"
+
+namespace attune {
+
+struct EngineOptions {
+  int threads = 1;
+  int64_t rows_max = 256;       // tokens run through a model at a time; at least 1
+  int64_t sequences_max = 256;  // responses decoded at a time
+  int64_t cache_bytes = int64_t{1} << 30;  // keys and values of all sequences together
+};
+
+struct EngineRequest {
+  std::shared_ptr<const Policy> policy;
+  std::shared_ptr<const Policy> other;  // the other policy of a mixture; null: none
+  double other_weight = 0;              // in [0, 1]; model/generator.h says what a mixture is
+  std::vector<int32_t> prompt_ids;
+  std::vector<uint64_t> sample_keys;  // one response each; draw t of it uses CounterRng(key), t
+  SamplingOptions options;
+
+  // Called by Step as soon as the token is drawn, with the response so far; true ends the response
+  // with kStop. May be null.
+  std::function<bool(size_t sample, const Generation& so_far)> on_token;
+  // Called by Step once for every sample, unless the request is cancelled. FAILED_PRECONDITION when
+  // the logits are not finite.
+  std::function<void(size_t sample, absl::StatusOr<Generation> response)> on_done;
+};
+
+// What has happened since the engine was made.
+struct EngineCounters {
+  int64_t steps = 0;
+  int64_t prefill_tokens = 0;  // run through a model, those of repeated prefill included
+  int64_t decode_tokens = 0;   // drawn
+  double prefill_seconds = 0;  // of steps, shared out by rows
+  double decode_seconds = 0;
+  int64_t preemptions = 0;
+  int64_t shared_prompt_tokens = 0;  // that samples took from another's prefill
+};
+
+// Not thread-safe, callbacks included: one thread makes all calls (model/engine_thread.h is for
+// more). Callbacks must not call the engine.
+class Engine {
+ public:
+  explicit Engine(const EngineOptions& options);
+  ~Engine();
+
+  // Queues the request; the id is for Cancel. INVALID_ARGUMENT: an option is out of range, the
+  // prompt fails CheckPrompt (model/scorer.h), the policies of a mixture do not fit together, or a
+  // response could outgrow cache_bytes by itself.
+  [[nodiscard]] absl::StatusOr<uint64_t> Add(EngineRequest request);
+  // Forgets the request: no callback comes from now on. Nothing happens if it has ended.
+  void Cancel(uint64_t id);
+
+  bool idle() const;  // nothing is queued or running
+  // One pass: admits what there is room for, runs a chunk of prompts and one token of every running
+  // response. Of several policies, each runs its own rows.
+  void Step();
+
+  int64_t running() const;  // responses
+  int64_t waiting() const;  // requests
+  double cache_use() const;  // share of cache_bytes
+  const EngineCounters& counters() const { return counters_; }
+
+ private:
+  EngineCounters counters_;
+};
+
+}  // namespace attune
+
+#endif  // ATTUNE_MODEL_ENGINE_H_
