@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "model/kernels_table.h"
+#include "model/kv_cache.h"
 
 namespace attune {
 namespace {
@@ -17,6 +18,7 @@ bool HasF16c() {  // compilers do not all know its name
 }
 
 const KernelTable& BestKernels() {
+  if (CanRun(kAvx512Bf16Kernels)) return kAvx512Bf16Kernels;
   if (CanRun(kAvx512Kernels)) return kAvx512Kernels;
   if (CanRun(kAvx2Kernels)) return kAvx2Kernels;
   return kPortableKernels;
@@ -26,6 +28,8 @@ const KernelTable& Kernels() {
   static const KernelTable& table = BestKernels();
   return table;
 }
+
+int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
 constexpr int64_t kPanelWidth = PackedMatrix::kPanelWidth;
 constexpr int64_t kPackedInputs = 16;  // values of a row read at once: a cache line of floats
@@ -62,6 +66,9 @@ void Pack(const char* weight, const MatrixShape& shape, Convert convert, To* pan
 }  // namespace
 
 bool CanRun(const KernelTable& table) {
+  if (&table == &kAvx512Bf16Kernels) {
+    return __builtin_cpu_supports("avx512bf16") && CanRun(kAvx512Kernels);
+  }
   if (&table == &kAvx512Kernels) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
@@ -72,6 +79,36 @@ bool CanRun(const KernelTable& table) {
            __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && HasF16c();
   }
   return true;
+}
+
+PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type,
+                           Products products)
+    : PackedMatrix() {
+  if (products == Products::kFp32) {
+    *this = PackedMatrix(weight, shape, type);
+    return;
+  }
+  ATTUNE_CHECK(type == TensorType::kBf16);
+  n_ = shape.n;
+  k_ = shape.k;
+  type_ = type;
+  products_ = products;
+  const int64_t pairs_of_panel = pairs() * kPanelWidth;
+  panels_.resize(panel_count() * pairs_of_panel * sizeof(uint32_t) / sizeof(CacheLine));
+  uint32_t* const out = reinterpret_cast<uint32_t*>(panels_.data());
+  std::vector<float> row(k_);
+  std::vector<uint32_t> rounded(pairs());
+  for (int64_t j = 0; j < n_; ++j) {
+    const TensorView from = weight.From(j * shape.row_stride);
+    if (shape.column_stride == 1) {
+      from.Read(k_, row.data());
+    } else {
+      for (int64_t i = 0; i < k_; ++i) row[i] = from.At(i * shape.column_stride);
+    }
+    RoundPairs(row.data(), 1, k_, rounded.data());
+    uint32_t* const lane = out + j / kPanelWidth * pairs_of_panel + j % kPanelWidth;
+    for (int64_t i = 0; i < pairs(); ++i) lane[i * kPanelWidth] = rounded[i];
+  }
 }
 
 PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type)
@@ -105,13 +142,39 @@ PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorTy
 }
 
 void PackedMatrix::CopyRow(int64_t j, float* out) const {
+  if (products_ == Products::kBf16) {
+    const uint32_t* const lane = reinterpret_cast<const uint32_t*>(panels_.data()) +
+                                 j / kPanelWidth * pairs() * kPanelWidth + j % kPanelWidth;
+    for (int64_t i = 0; i < k_; ++i) {
+      out[i] = FloatOfBf16(static_cast<uint16_t>(lane[i / 2 * kPanelWidth] >> (i % 2 * 16)));
+    }
+    return;
+  }
   const TensorView panels = {type_, reinterpret_cast<const char*>(panels_.data())};
   const TensorView row = panels.From(j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth);
   for (int64_t i = 0; i < k_; ++i) out[i] = row.At(i * kPanelWidth);
 }
 
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y) {
-  Kernels().mat_mul(x, m, w.type(), w.panels(), w.n(), w.k(), y);
+  const PanelRange all = {0, w.panel_count()};
+  if (w.products() == Products::kFp32) return MatMulPanels(x, m, w, all, y);
+  std::vector<uint32_t> pairs(m * w.pairs());
+  RoundPairs(x, m, w.k(), pairs.data());
+  MatMulPanels(pairs.data(), m, w, all, y);
+}
+
+void MatMulPanels(const void* x, int64_t m, const PackedMatrix& w, PanelRange panels, float* y) {
+  if (w.products() == Products::kFp32) {
+    Kernels().mat_mul(static_cast<const float*>(x), m, w.type(), w.panels(), panels, w.n(), w.k(),
+                      y);
+  } else {
+    Kernels().mat_mul_pairs(static_cast<const uint32_t*>(x), m, w.panels(), panels, w.n(),
+                            w.pairs(), y);
+  }
+}
+
+void RoundPairs(const float* x, int64_t rows, int64_t k, uint32_t* pairs) {
+  Kernels().round_pairs(x, rows, k, pairs);
 }
 
 void AddBias(const float* bias, int64_t rows, int64_t n, float* y) {
@@ -132,10 +195,42 @@ void ApplyRope(float* x, int64_t heads, int64_t head_dim, int64_t half, const fl
   Kernels().apply_rope(x, heads, head_dim, half, cosines, sines);
 }
 
-void AttendRow(const float* q, const float* keys, const float* values, int64_t length,
-               int64_t stride, const AttentionShape& shape, float* scores, float* out) {
-  Kernels().attend_row(q, keys, values, length, stride, shape.heads, shape.kv_heads, shape.head_dim,
-                       shape.scale, shape.softcap, scores, out);
+void StoreKeysAndValues(const KvLayout& layout, int64_t place, const float* k, const float* v,
+                        char* keys, char* values) {
+  const int64_t dim = layout.head_dim;
+  const int64_t width = RoundUp(dim, kValueColumns);
+  if (!layout.bf16) {
+    float* const key = reinterpret_cast<float*>(keys) + place;
+    for (int64_t i = 0; i < layout.kv_heads * dim; ++i) key[i * kPagePositions] = k[i];
+    for (int64_t head = 0; head < layout.kv_heads; ++head) {
+      float* const row = reinterpret_cast<float*>(values) + (head * kPagePositions + place) * width;
+      std::copy_n(v + head * dim, dim, row);
+    }
+    return;
+  }
+  const int64_t inputs = (dim + 1) / 2;
+  std::vector<uint32_t> rounded(inputs);
+  const auto* const halves = reinterpret_cast<const uint16_t*>(rounded.data());
+  for (int64_t head = 0; head < layout.kv_heads; ++head) {
+    RoundPairs(k + head * dim, 1, dim, rounded.data());
+    uint32_t* const key = reinterpret_cast<uint32_t*>(keys) + head * inputs * kPagePositions + place;
+    for (int64_t i = 0; i < inputs; ++i) key[i * kPagePositions] = rounded[i];
+    RoundPairs(v + head * dim, 1, dim, rounded.data());
+    uint16_t* const row = reinterpret_cast<uint16_t*>(values) +
+                          (head * kPagePositions / 2 + place / 2) * width * 2 + place % 2;
+    for (int64_t i = 0; i < dim; ++i) row[2 * i] = halves[i];
+  }
+}
+
+void AttendRow(const float* q, const char* const* pages, const AttendArguments& arguments,
+               float* scratch, float* out) {
+  Kernels().attend_row(q, pages, arguments, scratch, out);
+}
+
+int64_t AttendScratch(const AttendArguments& arguments) {
+  // Scores from the first page on, and pairs of them or of a query.
+  const int64_t base = arguments.first / kPagePositions * kPagePositions;
+  return 2 * RoundUp(arguments.length - base, kPagePositions) + RoundUp(arguments.head_dim, 32);
 }
 
 void Activate(Activation activation, const float* gate, const float* up, int64_t count,

@@ -1,10 +1,10 @@
 // The arithmetic of the transformer's forward pass on fp32 rows, shared by sampling, scoring and
 // training. Every kernel is row-invariant: the numbers of a row do not depend on how many other
 // rows are computed with it, nor on threads or vector width, because each output element is
-// accumulated in one fixed order with fused multiply-adds. That is what BLAS does not promise, and
+// accumulated in one fixed order. That is what BLAS does not promise, and
 // what makes a response independent of its batch and the trainer's log-probabilities equal to the
-// sampler's bit for bit. Compiled for AVX-512, AVX2+FMA and plain x86-64, chosen at run time; all
-// three give the same numbers. Pointers need no alignment; buffers must not overlap unless said.
+// sampler's bit for bit. Compiled for AVX-512 with and without BF16, AVX2+FMA and plain x86-64,
+// chosen at run time; all give the same numbers. Pointers need no alignment; buffers must not overlap unless said.
 // tests/unit/model/kernel_reference.h holds the slow forms that tests compare with.
 //
 // All are thread-safe (no state) and single-threaded.
@@ -14,10 +14,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/kernels_layout.h"
 #include "model/model_config.h"
 #include "model/tensor_type.h"
 
 namespace attune {
+
+struct KvLayout;  // model/kv_cache.h
 
 // Where the elements of a stored matrix W [n, k] are: (j, i) at j * row_stride + i * column_stride.
 struct MatrixShape {
@@ -27,20 +30,32 @@ struct MatrixShape {
   int64_t column_stride;
 };
 
+// How a matrix is multiplied. Sums are fp32 in both.
+enum class Products {
+  kFp32,  // exact factors
+  kBf16,  // both factors rounded to bf16 (nearest even; below the normal range: zero). Twice as fast
+          // where the processor has vdpbf16ps, and the bits of that instruction everywhere.
+};
+
 // A weight matrix W [n, k] rearranged into panels of columns for MatMul. Pack once per policy. The
-// values are held in the type given: 2 bytes each where that loses nothing, and multiplied as the
-// fp32 numbers they are.
+// values are held in the type given: 2 bytes each where that loses nothing.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   // Takes the values as they are stored, exactly as kF32, or rounded to kBf16; never to kF16.
   PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type);
+  // Of either kind; with Products::kBf16 the type is kBf16.
+  PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type, Products products);
 
   int64_t n() const { return n_; }  // outputs
   int64_t k() const { return k_; }  // inputs
   TensorType type() const { return type_; }
-  // [ceil(n / kPanelWidth)][k][kPanelWidth] values of type(), zero padded, on cache lines.
+  Products products() const { return products_; }
+  // [panel_count()][k][kPanelWidth] values of type(), or of Products::kBf16
+  // [panel_count()][pairs()][kPanelWidth] pairs of bf16; zero padded, on cache lines.
   const void* panels() const { return panels_.data(); }
+  int64_t panel_count() const { return (n_ + kPanelWidth - 1) / kPanelWidth; }
+  int64_t pairs() const { return (k_ + 1) / 2; }  // of inputs
   // Row j of W, k floats: an embedding of a model whose head is its embeddings.
   void CopyRow(int64_t j, float* out) const;
 
@@ -54,12 +69,20 @@ class PackedMatrix {
   int64_t n_ = 0;
   int64_t k_ = 0;
   TensorType type_ = TensorType::kF32;
+  Products products_ = Products::kFp32;
   std::vector<CacheLine> panels_;
 };
 
-// y[m, n] = x[m, k] W^T.  y[i, j] = sum over k in ascending order. The same bits for every type
-// that holds the same values.
+// y[m, n] = x[m, k] W^T. Of fp32 products y[i, j] is their sum over k in ascending order, with the
+// same bits for every type that holds the same values; of bf16 the sum over pairs of inputs, in each
+// the odd one first.
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y);
+// The same for the columns of some panels alone. x is what w.products() multiplies: floats [m, k],
+// or pairs [m, pairs()] that RoundPairs made of them.
+void MatMulPanels(const void* x, int64_t m, const PackedMatrix& w, PanelRange panels, float* y);
+
+// Rows of k values to rows of ceil(k / 2) pairs of bf16, the even one in the low half.
+void RoundPairs(const float* x, int64_t rows, int64_t k, uint32_t* pairs);
 
 // y[i] += bias, for rows i of n values.
 void AddBias(const float* bias, int64_t rows, int64_t n, float* y);
@@ -77,18 +100,16 @@ void LayerNorm(const float* x, int64_t rows, int64_t dim, const float* weight, c
 void ApplyRope(float* x, int64_t heads, int64_t head_dim, int64_t half, const float* cosines,
                const float* sines);
 
-struct AttentionShape {
-  int64_t heads;
-  int64_t kv_heads;  // head h reads kv head h / (heads / kv_heads)
-  int64_t head_dim;
-  float scale;    // of q . k
-  float softcap;  // c: scores become c tanh(score / c); 0: they stay
-};
-// Causal attention of one query position over `length` cached positions (its own is the last).
-// q, out [heads, head_dim]; keys, values [length] rows of `stride` floats that begin with
-// [kv_heads, head_dim]. `scores` is scratch of `length` floats.
-void AttendRow(const float* q, const float* keys, const float* values, int64_t length,
-               int64_t stride, const AttentionShape& shape, float* scores, float* out);
+// Writes the keys and values [kv_heads, head_dim] of one position into its place, 0 to
+// kPagePositions - 1, of a page.
+void StoreKeysAndValues(const KvLayout& layout, int64_t place, const float* k, const float* v,
+                        char* keys, char* values);
+
+// Causal attention of one query position over the pages of its sequence, from position 0 on.
+// q, out [heads, head_dim]; `scratch` has AttendScratch floats.
+void AttendRow(const float* q, const char* const* pages, const AttendArguments& arguments,
+               float* scratch, float* out);
+int64_t AttendScratch(const AttendArguments& arguments);
 
 // out = act(gate), times `up` unless that is null. out may be gate or up.
 void Activate(Activation activation, const float* gate, const float* up, int64_t count, float* out);

@@ -1,19 +1,23 @@
 // The compiled variants of the kernels of model/kernels.h, for its dispatch and for the tests that
-// compare them. Same arguments, but PackedMatrix and AttentionShape come as their parts and
+// compare them. Same arguments, but PackedMatrix comes as its parts and
 // Activate is one kernel an activation: kernels_impl.inc says why it does without their headers.
 #ifndef ATTUNE_MODEL_KERNELS_TABLE_H_
 #define ATTUNE_MODEL_KERNELS_TABLE_H_
 
 #include <cstdint>
 
+#include "model/kernels_layout.h"
 #include "model/tensor_type.h"
 
 namespace attune {
 
 struct KernelTable {
   const char* name;
-  void (*mat_mul)(const float* x, int64_t m, TensorType type, const void* panels, int64_t n,
-                  int64_t k, float* y);
+  void (*mat_mul)(const float* x, int64_t m, TensorType type, const void* panels, PanelRange range,
+                  int64_t n, int64_t k, float* y);
+  void (*mat_mul_pairs)(const uint32_t* x, int64_t m, const void* panels, PanelRange range,
+                        int64_t n, int64_t pairs, float* y);
+  void (*round_pairs)(const float* x, int64_t rows, int64_t k, uint32_t* pairs);
   void (*add_bias)(const float* bias, int64_t rows, int64_t n, float* y);
   void (*rms_norm)(const float* x, int64_t rows, int64_t dim, const float* weight, float eps,
                    float* y);
@@ -21,9 +25,8 @@ struct KernelTable {
                      const float* bias, float eps, float* y);
   void (*apply_rope)(float* x, int64_t heads, int64_t head_dim, int64_t half, const float* cosines,
                      const float* sines);
-  void (*attend_row)(const float* q, const float* keys, const float* values, int64_t length,
-                     int64_t stride, int64_t heads, int64_t kv_heads, int64_t head_dim, float scale,
-                     float softcap, float* scores, float* out);
+  void (*attend_row)(const float* q, const char* const* pages, const AttendArguments& arguments,
+                     float* scratch, float* out);
   void (*silu)(const float* gate, const float* up, int64_t count, float* out);
   void (*gelu_tanh)(const float* gate, const float* up, int64_t count, float* out);
   void (*soft_cap)(float cap, int64_t count, float* x);
@@ -37,6 +40,7 @@ struct KernelTable {
 extern const KernelTable kPortableKernels;
 extern const KernelTable kAvx2Kernels;    // AVX2, FMA and F16C (x86-64-v3)
 extern const KernelTable kAvx512Kernels;  // AVX-512 F, BW, CD, DQ, VL (x86-64-v4)
+extern const KernelTable kAvx512Bf16Kernels;  // the same and AVX-512 BF16
 
 // Whether this machine can run it.
 bool CanRun(const KernelTable& table);

@@ -1,6 +1,7 @@
 #include "model/memory_estimate.h"
 
 #include "model/kernels.h"
+#include "model/kv_cache.h"
 #include "model/layout.h"
 
 namespace attune {
@@ -47,7 +48,7 @@ int64_t SamplingWeightBytes(const ModelConfig& config,
 }
 
 int64_t KvCacheBytesPerToken(const ModelConfig& config) {
-  return 2 * config.num_layers * config.kv_size() * kFloatBytes;
+  return KvLayout(config, /*bf16=*/false).page_bytes / kPagePositions;
 }
 
 TrainingMemory TrainingMemoryPerRank(const ModelConfig& config, int zero_stage, int ranks,

@@ -11,54 +11,132 @@
 
 namespace attune {
 
+namespace {
+
+// Rows as a matrix multiplies them: floats, or pairs of bf16.
+class Operand {
+ public:
+  Operand(int64_t rows, int64_t width, bool bf16)
+      : width_(width), pairs_of_row_(bf16 ? (width + 1) / 2 : 0), values_(rows * width),
+        pairs_(rows * pairs_of_row_) {}
+
+  float* row(int64_t i) { return &values_[i * width_]; }
+  // To be called once the values [begin, end) of a row are there; begin is even, and end is even or
+  // the width.
+  void Round(int64_t i, int64_t begin, int64_t end) {
+    if (pairs_of_row_ == 0) return;
+    RoundPairs(row(i) + begin, 1, end - begin, &pairs_[i * pairs_of_row_ + begin / 2]);
+  }
+  void Round(int64_t i) { Round(i, 0, width_); }
+  const void* data() const {
+    return pairs_of_row_ == 0 ? static_cast<const void*>(values_.data()) : pairs_.data();
+  }
+
+ private:
+  int64_t width_;
+  int64_t pairs_of_row_;
+  std::vector<float> values_;
+  std::vector<uint32_t> pairs_;
+};
+
+// Panels that a thread takes at a time: fewer would leave tiles of few rows half empty.
+constexpr int64_t kPanelsMin = 4;
+// Loops over fewer rows are not worth waking a thread for.
+constexpr int64_t kRowsMin = 4;
+
+}  // namespace
+
 // The activations of one Forward, each [rows, its width].
 struct Policy::Scratch {
-  Scratch(const ModelConfig& config, int64_t rows)
-      : x(rows * config.hidden_size),
-        h(x.size()),
+  Scratch(const ModelConfig& config, bool bf16, int64_t rows, ThreadTeam* team)
+      : rows(rows),
+        team(team),
+        x(rows * config.hidden_size),
+        h(rows, config.hidden_size, bf16),
         q(rows * config.q_size()),
         k(rows * config.kv_size()),
         v(k.size()),
-        attended(q.size()),
+        attended(rows, config.q_size(), bf16),
         gate(config.gated_mlp ? rows * config.intermediate_size : 0),
-        up(rows * config.intermediate_size),
+        up(rows, config.intermediate_size, bf16),
         out(x.size()),
         cosines(rows * config.rope.frequencies.size()),
         sines(cosines.size()) {}
 
+  // work(i) for every row.
+  void ForRows(absl::FunctionRef<void(int64_t)> work) const {
+    const int64_t pieces = team == nullptr ? 1 : team->size() * 4;
+    const int64_t step = std::max(kRowsMin, (rows + pieces - 1) / pieces);
+    const auto piece = [&](int64_t p) {
+      for (int64_t i = p * step; i < std::min(rows, (p + 1) * step); ++i) work(i);
+    };
+    const int64_t count = (rows + step - 1) / step;
+    if (team != nullptr) return team->Run(count, piece);
+    for (int64_t p = 0; p < count; ++p) piece(p);
+  }
+
+  const int64_t rows;
+  ThreadTeam* const team;
   std::vector<float> x;  // the residual stream
-  std::vector<float> h;  // normalised
+  Operand h;             // normalised
   std::vector<float> q;
   std::vector<float> k;
   std::vector<float> v;
-  std::vector<float> attended;
+  Operand attended;
   std::vector<float> gate;
-  std::vector<float> up;
+  Operand up;
   std::vector<float> out;      // of a block, before it is added to x
   std::vector<float> cosines;  // of each row's position
   std::vector<float> sines;
-  std::vector<float> scores;  // [longest sequence]
+};
+
+// y = W x + b for the rows of an operand.
+struct Policy::Product {
+  const Linear* linear;
+  float* y;
 };
 
 namespace {
 
-void Apply(const PackedMatrix& weight, const std::vector<float>& bias, const float* x, int64_t rows,
-           float* y) {
-  MatMul(x, rows, weight, y);
-  if (!bias.empty()) AddBias(bias.data(), rows, weight.n(), y);
+// Calls work(matrix, panels) for all panels of some matrices, in pieces.
+void ForPanels(absl::Span<const int64_t> panel_counts, ThreadTeam* team,
+               absl::FunctionRef<void(size_t matrix, PanelRange panels)> work) {
+  if (team == nullptr || team->size() == 1) {
+    for (size_t m = 0; m < panel_counts.size(); ++m) work(m, {0, panel_counts[m]});
+    return;
+  }
+  int64_t total = 0;
+  for (int64_t count : panel_counts) total += count;
+  const int64_t pieces = team->size() * 6;
+  const int64_t step = std::max(kPanelsMin, (total / pieces + kPanelsMin - 1) / kPanelsMin *
+                                                kPanelsMin);
+  struct Piece {
+    size_t matrix;
+    PanelRange panels;
+  };
+  std::vector<Piece> list;
+  for (size_t m = 0; m < panel_counts.size(); ++m) {
+    for (int64_t begin = 0; begin < panel_counts[m]; begin += step) {
+      list.push_back({m, {begin, std::min(begin + step, panel_counts[m])}});
+    }
+  }
+  team->Run(static_cast<int64_t>(list.size()),
+            [&](int64_t i) { work(list[i].matrix, list[i].panels); });
+}
+
+// The columns of `panels` of y = W x + b.
+void Apply(const PackedMatrix& weight, const std::vector<float>& bias, const void* x, int64_t rows,
+           PanelRange panels, float* y) {
+  MatMulPanels(x, rows, weight, panels, y);
+  if (bias.empty()) return;
+  const int64_t begin = panels.begin * PackedMatrix::kPanelWidth;
+  const int64_t end = std::min(panels.end * PackedMatrix::kPanelWidth, weight.n());
+  for (int64_t i = 0; i < rows; ++i) {
+    AddBias(&bias[begin], 1, end - begin, y + i * weight.n() + begin);
+  }
 }
 
 }  // namespace
-
-void KvCache::Reserve(const ModelConfig& config, int64_t positions) {
-  const size_t floats = positions * config.kv_size();
-  layers_.resize(config.num_layers);
-  for (Layer& layer : layers_) {
-    if (layer.keys.size() >= floats) continue;
-    layer.keys.resize(floats);
-    layer.values.resize(floats);
-  }
-}
 
 absl::StatusOr<std::shared_ptr<const Policy>> Policy::Create(ModelConfig config,
                                                              absl::Span<const float> weights,
@@ -93,7 +171,7 @@ std::shared_ptr<const Policy> Policy::Read(ModelConfig config, const WeightFiles
 }
 
 Policy::Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision)
-    : config_(std::move(config)) {
+    : config_(std::move(config)), kv_layout_(config_, precision == TensorType::kBf16) {
   const auto vector = [&](const std::string& name, int64_t first, int64_t size) {
     std::vector<float> values(name.empty() ? 0 : size);
     if (!name.empty()) source(name).From(first).Read(size, values.data());
@@ -112,7 +190,8 @@ Policy::Policy(ModelConfig config, TensorSource source, std::optional<TensorType
     const int64_t row = ref.transposed ? 1 : ref.inputs;
     const MatrixShape shape = {ref.outputs, ref.inputs, row,
                                ref.transposed ? ref.stored_outputs : 1};
-    return PackedMatrix(view.From(ref.first * row), shape, precision.value_or(view.type));
+    return PackedMatrix(view.From(ref.first * row), shape, precision.value_or(view.type),
+                        kv_layout_.bf16 ? Products::kBf16 : Products::kFp32);
   };
   const auto linear = [&](const LinearRef& ref) {
     return Linear{matrix(ref), vector(ref.bias, ref.first, ref.outputs)};
@@ -147,14 +226,14 @@ Policy::Policy(ModelConfig config, TensorSource source, std::optional<TensorType
 
 // The order of operations here is a contract: the trainer repeats it with the same kernels to get
 // the same bits (docs/architecture.md, numbers).
-std::vector<float> Policy::Forward(absl::Span<const PolicyRow> rows) const {
+std::vector<float> Policy::Forward(absl::Span<const PolicyRow> rows, ThreadTeam* team) const {
   const int64_t count = rows.size();
   const int64_t hidden = config_.hidden_size;
-  Scratch s(config_, count);
+  Scratch s(config_, kv_layout_.bf16, count, team);
   Embed(rows, &s);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     RunAttention(rows, layer, &s);
-    RunMlp(layers_[layer], count, &s);
+    RunMlp(layers_[layer], &s);
   }
   int64_t wanted = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -165,8 +244,15 @@ std::vector<float> Policy::Forward(absl::Span<const PolicyRow> rows) const {
   return states;
 }
 
-void Policy::Logits(const float* hidden, int64_t rows, float* logits) const {
-  MatMul(hidden, rows, head_, logits);
+void Policy::Logits(const float* hidden, int64_t rows, float* logits, ThreadTeam* team) const {
+  Operand x(rows, config_.hidden_size, kv_layout_.bf16);
+  for (int64_t i = 0; i < rows; ++i) {
+    std::copy_n(hidden + i * config_.hidden_size, config_.hidden_size, x.row(i));
+    x.Round(i);
+  }
+  ForPanels({head_.panel_count()}, team, [&](size_t, PanelRange panels) {
+    MatMulPanels(x.data(), rows, head_, panels, logits);
+  });
   if (config_.logit_softcap > 0) SoftCap(config_.logit_softcap, rows * head_.n(), logits);
 }
 
@@ -174,20 +260,17 @@ void Policy::Embed(absl::Span<const PolicyRow> rows, Scratch* s) const {
   const int64_t hidden = config_.hidden_size;
   const int64_t half = config_.rope.frequencies.size();
   const PackedMatrix& embeddings = embeddings_.n() > 0 ? embeddings_ : head_;
-  int64_t length_max = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     const PolicyRow& row = rows[i];
     ATTUNE_CHECK(row.token >= 0 && row.token < config_.vocab_size);
     ATTUNE_CHECK(row.position >= 0 && row.position < config_.max_position_embeddings);
-    row.cache->Reserve(config_, row.position + 1);
-    length_max = std::max(length_max, row.position + 1);
+    row.cache->Prepare(kv_layout_, row.position);
     float* const x = &s->x[i * hidden];
     embeddings.CopyRow(row.token, x);
     if (!positions_.empty()) AddInto(&positions_[row.position * hidden], hidden, x);
     config_.rope.Angles(row.position, s->cosines.data() + i * half, s->sines.data() + i * half);
   }
   if (config_.embedding_scale != 1) Scale(config_.embedding_scale, s->x.size(), s->x.data());
-  s->scores.resize(length_max);
 }
 
 void Policy::Normalise(const Norm& norm, const float* x, int64_t rows, int64_t dim,
@@ -199,71 +282,101 @@ void Policy::Normalise(const Norm& norm, const float* x, int64_t rows, int64_t d
   }
 }
 
+void Policy::NormaliseRows(const Norm& norm, Scratch* s) const {
+  s->ForRows([&](int64_t i) {
+    Normalise(norm, &s->x[i * config_.hidden_size], 1, config_.hidden_size, s->h.row(i));
+    s->h.Round(i);
+  });
+}
+
 void Policy::RunAttention(absl::Span<const PolicyRow> rows, int64_t index, Scratch* s) const {
   const Layer& layer = layers_[index];
-  const int64_t count = rows.size();
-  Normalise(layer.attention_norm, s->x.data(), count, config_.hidden_size, s->h.data());
-  Apply(layer.q.weight, layer.q.bias, s->h.data(), count, s->q.data());
-  Apply(layer.k.weight, layer.k.bias, s->h.data(), count, s->k.data());
-  Apply(layer.v.weight, layer.v.bias, s->h.data(), count, s->v.data());
-  if (config_.qk_norm) {
-    const int64_t dim = config_.head_dim;
-    Normalise(layer.q_norm, s->q.data(), count * config_.num_heads, dim, s->q.data());
-    Normalise(layer.k_norm, s->k.data(), count * config_.num_kv_heads, dim, s->k.data());
-  }
-  RotateAndStore(rows, index, s);
-  const AttentionShape shape = {config_.num_heads, config_.num_kv_heads, config_.head_dim,
-                                config_.attention_scale, config_.attention_softcap};
-  const int64_t window = config_.window(index);
-  const int64_t stride = config_.kv_size();
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t end = rows[i].position + 1;
-    const int64_t first = window > 0 ? std::max<int64_t>(0, end - window) : 0;
-    KvCache& cache = *rows[i].cache;
-    AttendRow(&s->q[i * config_.q_size()], cache.keys(index) + first * stride,
-              cache.values(index) + first * stride, end - first, stride, shape, s->scores.data(),
-              &s->attended[i * config_.q_size()]);
-  }
-  Apply(layer.o.weight, layer.o.bias, s->attended.data(), count, s->out.data());
-  AddBlock(layer.attention_post_norm, count, s);
+  NormaliseRows(layer.attention_norm, s);
+  const Product products[] = {
+      {&layer.q, s->q.data()}, {&layer.k, s->k.data()}, {&layer.v, s->v.data()}};
+  ForPanels({layer.q.weight.panel_count(), layer.k.weight.panel_count(),
+             layer.v.weight.panel_count()},
+            s->team, [&](size_t m, PanelRange panels) {
+              const Linear& linear = *products[m].linear;
+              Apply(linear.weight, linear.bias, s->h.data(), s->rows, panels, products[m].y);
+            });
+  // All before any attends: rows may be of one sequence.
+  s->ForRows([&](int64_t i) { RotateAndStore(rows[i], i, index, s); });
+  s->ForRows([&](int64_t i) { AttendTo(rows[i], i, index, s); });
+  ForPanels({layer.o.weight.panel_count()}, s->team, [&](size_t, PanelRange panels) {
+    Apply(layer.o.weight, layer.o.bias, s->attended.data(), s->rows, panels, s->out.data());
+  });
+  AddBlock(layer.attention_post_norm, s);
 }
 
-void Policy::RotateAndStore(absl::Span<const PolicyRow> rows, int64_t layer, Scratch* s) const {
+void Policy::RotateAndStore(const PolicyRow& row, int64_t i, int64_t index, Scratch* s) const {
+  const Layer& layer = layers_[index];
   const int64_t half = config_.rope.frequencies.size();
-  const int64_t width = config_.kv_size();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    float* const k = &s->k[i * width];
-    if (half > 0) {
-      const float* const cosines = &s->cosines[i * half];
-      const float* const sines = &s->sines[i * half];
-      float* const q = &s->q[i * config_.q_size()];
-      ApplyRope(q, config_.num_heads, config_.head_dim, half, cosines, sines);
-      ApplyRope(k, config_.num_kv_heads, config_.head_dim, half, cosines, sines);
+  float* const q = &s->q[i * config_.q_size()];
+  float* const k = &s->k[i * config_.kv_size()];
+  if (config_.qk_norm) {
+    Normalise(layer.q_norm, q, config_.num_heads, config_.head_dim, q);
+    Normalise(layer.k_norm, k, config_.num_kv_heads, config_.head_dim, k);
+  }
+  if (half > 0) {
+    const float* const cosines = &s->cosines[i * half];
+    const float* const sines = &s->sines[i * half];
+    ApplyRope(q, config_.num_heads, config_.head_dim, half, cosines, sines);
+    ApplyRope(k, config_.num_kv_heads, config_.head_dim, half, cosines, sines);
+  }
+  row.cache->Write(kv_layout_, index, row.position, k, &s->v[i * config_.kv_size()]);
+}
+
+void Policy::AttendTo(const PolicyRow& row, int64_t i, int64_t layer, Scratch* s) const {
+  const int64_t window = config_.window(layer);
+  const int64_t length = row.position + 1;
+  const AttendArguments arguments = {
+      .first = window > 0 ? std::max<int64_t>(0, length - window) : 0,
+      .length = length,
+      .heads = config_.num_heads,
+      .kv_heads = config_.num_kv_heads,
+      .head_dim = config_.head_dim,
+      .scale = config_.attention_scale,
+      .softcap = config_.attention_softcap,
+      .bf16 = kv_layout_.bf16,
+      .keys_offset = kv_layout_.keys_offset(layer),
+      .values_offset = kv_layout_.values_offset(layer)};
+  std::vector<float> scratch(AttendScratch(arguments));
+  AttendRow(&s->q[i * config_.q_size()], row.cache->pages(), arguments, scratch.data(),
+            s->attended.row(i));
+  s->attended.Round(i);
+}
+
+void Policy::RunMlp(const Layer& layer, Scratch* s) const {
+  NormaliseRows(layer.mlp_norm, s);
+  const int64_t width = config_.intermediate_size;
+  ForPanels({layer.up.weight.panel_count()}, s->team, [&](size_t, PanelRange panels) {
+    Apply(layer.up.weight, layer.up.bias, s->h.data(), s->rows, panels, s->up.row(0));
+    if (config_.gated_mlp) {
+      Apply(layer.gate.weight, layer.gate.bias, s->h.data(), s->rows, panels, s->gate.data());
     }
-    KvCache& cache = *rows[i].cache;
-    std::copy_n(k, width, cache.keys(layer) + rows[i].position * width);
-    std::copy_n(&s->v[i * width], width, cache.values(layer) + rows[i].position * width);
-  }
+    const int64_t begin = panels.begin * PackedMatrix::kPanelWidth;
+    const int64_t end = std::min(panels.end * PackedMatrix::kPanelWidth, width);
+    for (int64_t i = 0; i < s->rows; ++i) {
+      float* const up = s->up.row(i) + begin;
+      const float* const gate = config_.gated_mlp ? &s->gate[i * width + begin] : up;
+      Activate(config_.activation, gate, config_.gated_mlp ? up : nullptr, end - begin, up);
+      s->up.Round(i, begin, end);
+    }
+  });
+  ForPanels({layer.down.weight.panel_count()}, s->team, [&](size_t, PanelRange panels) {
+    Apply(layer.down.weight, layer.down.bias, s->up.data(), s->rows, panels, s->out.data());
+  });
+  AddBlock(layer.mlp_post_norm, s);
 }
 
-void Policy::RunMlp(const Layer& layer, int64_t rows, Scratch* s) const {
-  Normalise(layer.mlp_norm, s->x.data(), rows, config_.hidden_size, s->h.data());
-  Apply(layer.up.weight, layer.up.bias, s->h.data(), rows, s->up.data());
-  if (config_.gated_mlp) {
-    Apply(layer.gate.weight, layer.gate.bias, s->h.data(), rows, s->gate.data());
-    Activate(config_.activation, s->gate.data(), s->up.data(), s->up.size(), s->up.data());
-  } else {
-    Activate(config_.activation, s->up.data(), nullptr, s->up.size(), s->up.data());
-  }
-  Apply(layer.down.weight, layer.down.bias, s->up.data(), rows, s->out.data());
-  AddBlock(layer.mlp_post_norm, rows, s);
-}
-
-void Policy::AddBlock(const Norm& post_norm, int64_t rows, Scratch* s) const {
-  if (config_.post_norms) {
-    Normalise(post_norm, s->out.data(), rows, config_.hidden_size, s->out.data());
-  }
-  AddInto(s->out.data(), s->x.size(), s->x.data());
+void Policy::AddBlock(const Norm& post_norm, Scratch* s) const {
+  const int64_t hidden = config_.hidden_size;
+  s->ForRows([&](int64_t i) {
+    float* const out = &s->out[i * hidden];
+    if (config_.post_norms) Normalise(post_norm, out, 1, hidden, out);
+    AddInto(out, hidden, &s->x[i * hidden]);
+  });
 }
 
 }  // namespace attune

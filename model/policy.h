@@ -13,29 +13,13 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "model/kernels.h"
+#include "model/kv_cache.h"
 #include "model/model_config.h"
 #include "model/tensor_type.h"
+#include "model/thread_team.h"
 #include "model/weight_files.h"
 
 namespace attune {
-
-// Keys (rotated) and values of the positions of one sequence, for every layer. Grows as positions
-// are written; a copy continues independently of the original. Not thread-safe.
-class KvCache {
- public:
-  // Makes room for `positions` positions in all; never shrinks.
-  void Reserve(const ModelConfig& config, int64_t positions);
-
-  float* keys(int64_t layer) { return layers_[layer].keys.data(); }      // [positions, kv_heads *
-  float* values(int64_t layer) { return layers_[layer].values.data(); }  //  head_dim]
-
- private:
-  struct Layer {
-    std::vector<float> keys;
-    std::vector<float> values;
-  };
-  std::vector<Layer> layers_;
-};
 
 // One token of one sequence to run through the model.
 struct PolicyRow {
@@ -49,12 +33,13 @@ struct PolicyRow {
 class Policy {
  public:
   // `weights` in the order of WeightLayout(config), and as many (INVALID_ARGUMENT otherwise). They
-  // are copied; linear weights and embeddings are rounded to `precision` (kF32 or kBf16), the other
-  // tensors and all arithmetic stay fp32.
+  // are copied. With a `precision` of kBf16, not kF32, linear weights and embeddings are rounded to
+  // bf16, and so are what they are multiplied with, keys and values; sums and the rest stay fp32.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const Policy>> Create(
       ModelConfig config, absl::Span<const float> weights, TensorType precision = TensorType::kF32);
 
-  // Reads a Hugging Face directory. Every tensor is held once, in the type it is stored in.
+  // Reads a Hugging Face directory. Every tensor is held once, in the type it is stored in, and
+  // computed with in fp32.
   [[nodiscard]] static absl::StatusOr<std::shared_ptr<const Policy>> Load(
       const std::string& directory);
   // The same of a directory whose files are open, and looked at by the caller too. With a
@@ -63,15 +48,17 @@ class Policy {
                                             std::optional<TensorType> precision = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
+  const KvLayout& kv_layout() const { return kv_layout_; }
 
   // Runs the rows through the model together: prefill, decoding and scoring alike. A row attends to
   // earlier positions of its cache, which an earlier call wrote or rows of this one write. The
-  // numbers of a row do not depend on the other rows. Positions are below max_position_embeddings.
-  // Returns the final hidden states of the rows that want logits, in order: [count, hidden_size].
-  std::vector<float> Forward(absl::Span<const PolicyRow> rows) const;
+  // numbers of a row do not depend on the other rows, nor on the team. Positions are below
+  // max_position_embeddings; those of a sequence come in ascending order without gaps. Returns the
+  // final hidden states of the rows that want logits, in order: [count, hidden_size].
+  std::vector<float> Forward(absl::Span<const PolicyRow> rows, ThreadTeam* team = nullptr) const;
 
   // Hidden states [rows, hidden_size] to logits [rows, config().outputs()].
-  void Logits(const float* hidden, int64_t rows, float* logits) const;
+  void Logits(const float* hidden, int64_t rows, float* logits, ThreadTeam* team = nullptr) const;
 
  private:
   struct Linear {
@@ -92,21 +79,26 @@ class Policy {
     Norm mlp_post_norm;
   };
   struct Scratch;
+  struct Product;
   using TensorSource = absl::FunctionRef<TensorView(const std::string& name)>;
 
-  // `precision` empty: of each tensor its own.
+  // `precision` empty: of each tensor its own, for arithmetic in fp32.
   Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision);
 
   void Embed(absl::Span<const PolicyRow> rows, Scratch* scratch) const;
   void Normalise(const Norm& norm, const float* x, int64_t rows, int64_t dim, float* y) const;
+  // Normalised rows of the residual stream, as what comes next multiplies them.
+  void NormaliseRows(const Norm& norm, Scratch* scratch) const;
   void RunAttention(absl::Span<const PolicyRow> rows, int64_t layer, Scratch* scratch) const;
-  // Rotates q and k, and writes keys and values to the caches.
-  void RotateAndStore(absl::Span<const PolicyRow> rows, int64_t layer, Scratch* scratch) const;
-  void RunMlp(const Layer& layer, int64_t rows, Scratch* scratch) const;
+  // Rotates q and k of row i, and writes its keys and values to its cache.
+  void RotateAndStore(const PolicyRow& row, int64_t i, int64_t layer, Scratch* scratch) const;
+  void AttendTo(const PolicyRow& row, int64_t i, int64_t layer, Scratch* scratch) const;
+  void RunMlp(const Layer& layer, Scratch* scratch) const;
   // Adds a block's output to the residual stream.
-  void AddBlock(const Norm& post_norm, int64_t rows, Scratch* scratch) const;
+  void AddBlock(const Norm& post_norm, Scratch* scratch) const;
 
   const ModelConfig config_;
+  const KvLayout kv_layout_;
   PackedMatrix head_;             // lm_head or score, or the embeddings when tied
   PackedMatrix embeddings_;       // [vocab, hidden]; empty when head_ is it
   std::vector<float> positions_;  // [max_position_embeddings, hidden], or empty

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "common/check.h"
+#include "model/kv_cache.h"
 #include "worker/op_math.h"
 #include "worker/pieces.h"
 
@@ -169,20 +170,42 @@ struct Attention : Function<Attention> {
     context->saved_data["window"] = window;
     at::Tensor out = at::empty_like(q);
     const int64_t* begins = offsets.data_ptr<int64_t>();
-    const int64_t stride = k.size(1);
+    const KvLayout layout(/*layers=*/1, shape.kv_heads, shape.head_dim, shape.bf16);
+    std::vector<KvCache> caches(offsets.size(0) - 1);
+    ForPieces(caches.size(), 1, [&](int64_t s, int64_t) {
+      for (int64_t row = begins[s]; row < begins[s + 1]; ++row) {
+        const int64_t position = row - begins[s];
+        caches[s].Prepare(layout, position);
+        caches[s].Write(layout, /*layer=*/0, position, k.data_ptr<float>() + row * k.size(1),
+                        v.data_ptr<float>() + row * v.size(1));
+      }
+    });
     ForPieces(q.size(0), kKernelRows, [&](int64_t begin, int64_t end) {
-      std::vector<float> scores;
-      const int64_t* next = begins;  // beginning of the sequence after the row's
+      std::vector<float> scratch;
+      int64_t next = 0;  // sequence after the row's
       for (int64_t row = begin; row < end; ++row) {
-        while (*next <= row) ++next;
-        const int64_t first = FirstSeen(next[-1], row, window);
-        scores.resize(row + 1 - first);
-        AttendRow(q.data_ptr<float>() + row * q.size(1), k.data_ptr<float>() + first * stride,
-                  v.data_ptr<float>() + first * stride, row + 1 - first, stride, shape,
-                  scores.data(), out.data_ptr<float>() + row * q.size(1));
+        while (begins[next] <= row) ++next;
+        const AttendArguments arguments = Arguments(layout, shape, row - begins[next - 1], window);
+        scratch.resize(AttendScratch(arguments));
+        AttendRow(q.data_ptr<float>() + row * q.size(1), caches[next - 1].pages(), arguments,
+                  scratch.data(), out.data_ptr<float>() + row * q.size(1));
       }
     });
     return out;
+  }
+
+  static AttendArguments Arguments(const KvLayout& layout, const AttentionShape& shape,
+                                   int64_t position, int64_t window) {
+    return {.first = FirstSeen(0, position, window),
+            .length = position + 1,
+            .heads = shape.heads,
+            .kv_heads = shape.kv_heads,
+            .head_dim = shape.head_dim,
+            .scale = shape.scale,
+            .softcap = shape.softcap,
+            .bf16 = layout.bf16,
+            .keys_offset = layout.keys_offset(0),
+            .values_offset = layout.values_offset(0)};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -191,7 +214,8 @@ struct Attention : Function<Attention> {
     const AttentionShape shape = {data["heads"].toInt(), data["kv_heads"].toInt(),
                                   data["head_dim"].toInt(),
                                   static_cast<float>(data["scale"].toDouble()),
-                                  static_cast<float>(data["softcap"].toDouble())};
+                                  static_cast<float>(data["softcap"].toDouble()),
+                                  /*bf16=*/false};
     const int64_t window = data["window"].toInt();
     const int64_t group = shape.heads / shape.kv_heads;
     const int64_t* begins = saved[3].data_ptr<int64_t>();
@@ -291,7 +315,8 @@ struct Activated : Function<Activated> {
 void LinearParameters::Pack(TensorType precision) {
   packed = PackedMatrix(
       ViewOf(weight_NK.data_ptr<float>()),
-      {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)}, precision);
+      {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)}, precision,
+      precision == TensorType::kBf16 ? Products::kBf16 : Products::kFp32);
 }
 
 at::Tensor LinearParameters::MultipliedWeight() const { return Rounded(weight_NK, packed.type()); }

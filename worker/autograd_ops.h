@@ -28,7 +28,8 @@ struct LinearParameters {
   PackedMatrix packed;  // what the forward pass multiplies with: the weight, perhaps as bf16
 
   // To be called after weight_NK has changed. With kBf16 both passes compute with the weight
-  // rounded to that, and the gradient goes to the weight itself as though it had not been rounded.
+  // rounded to that, the forward one with x rounded too, and gradients are as though nothing had
+  // been rounded.
   void Pack(TensorType precision);
   // What the forward pass multiplies with, as a tensor: weight_NK, or a copy of it rounded.
   at::Tensor MultipliedWeight() const;
@@ -51,6 +52,14 @@ at::Tensor LayerNormOp(const at::Tensor& x_RK, const at::Tensor& weight_K, const
 at::Tensor RopeOp(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
                   int64_t head_dim);
 
+struct AttentionShape {
+  int64_t heads;
+  int64_t kv_heads;  // head h reads kv head h / (heads / kv_heads)
+  int64_t head_dim;
+  float scale;    // of q . k
+  float softcap;  // c: scores become c tanh(score / c); 0: they stay
+  bool bf16;      // the forward pass rounds queries, keys, weights of values, and values
+};
 // Causal attention within each sequence. q [R, heads * D]; k, v [R, kv_heads * D]; rows
 // [offsets[s], offsets[s + 1]) are sequence s (int64, one more than sequences). A row attends to
 // `window` rows, itself the last; 0: to all from the beginning of its sequence. The backward pass

@@ -184,7 +184,8 @@ at::Tensor DifferentiableModel::Attend(const Layer& layer, int64_t window, const
     k = RopeOp(k, rows.cos, rows.sin, config_.head_dim);
   }
   const AttentionShape shape = {config_.num_heads, config_.num_kv_heads, config_.head_dim,
-                                config_.attention_scale, config_.attention_softcap};
+                                config_.attention_scale, config_.attention_softcap,
+                                precision_ == TensorType::kBf16};
   return LinearOp(AttentionOp(q, k, v, rows.offsets, shape, window), layer.o);
 }
 

@@ -68,7 +68,7 @@ inline double SoftCap(double cap, double x) { return cap * std::tanh(x / cap); }
 // keys and values: `length` rows of `stride` floats.
 inline Vector Attend(absl::Span<const float> q, absl::Span<const float> keys,
                      absl::Span<const float> values, int64_t length, int64_t stride,
-                     const AttentionShape& shape) {
+                     const AttendArguments& shape) {
   const int64_t group = shape.heads / shape.kv_heads;
   Vector out(q.size());
   for (int64_t head = 0; head < shape.heads; ++head) {

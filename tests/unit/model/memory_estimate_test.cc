@@ -39,7 +39,11 @@ TEST(MemoryEstimateTest, EachTensorCountsInItsOwnType) {
 }
 
 TEST(MemoryEstimateTest, APositionHasAKeyAndAValueInEveryLayer) {
-  EXPECT_EQ(2 * 2 * 20 * 4, KvCacheBytesPerToken(TinyConfig(true)));
+  // Values of heads are padded to 16 columns.
+  const ModelConfig config = TinyConfig(true);
+  const int64_t padded = (config.head_dim + 15) / 16 * 16;
+  EXPECT_EQ(config.num_layers * config.num_kv_heads * (config.head_dim + padded) * 4,
+            KvCacheBytesPerToken(config));
 }
 
 TEST(MemoryEstimateTest, StagesOfZeroShareOutMoreAndMore) {
