@@ -31,7 +31,7 @@ struct Caches {
 struct Sequence {
   CounterRng rng;
   Caches caches;
-  int64_t prompt_tokens;
+  absl::Span<const int32_t> prompt_ids;
   Generation* generation;
 };
 
@@ -45,9 +45,10 @@ class Decoder {
  public:
   // `mixture` may be null: tokens are then drawn from the policy alone.
   Decoder(const Policy& policy, const Mixture* mixture, const SamplingOptions& options)
-      : policy_(policy), mixture_(mixture), options_(options), sampler_(options) {}
+      : policy_(policy), mixture_(mixture), options_(options) {}
 
-  // Runs the prompts and draws the first token of each of their samples into `results`.
+  // Runs the prompts and draws the first token of each of their samples into `results`. The
+  // requests must outlive the decoder.
   absl::Status Start(absl::Span<const GenerationRequest> requests,
                      std::vector<std::vector<Generation>>* results);
 
@@ -71,7 +72,7 @@ class Decoder {
   // Appends a token; false when the response has ended with it.
   absl::StatusOr<bool> Extend(Sequence* sequence, const Logits& logits);
   // As Sampler::Next, from the mixture if there is one; logp is the policy's.
-  Draw DrawNext(const Logits& logits, double u);
+  Draw DrawNext(const Logits& logits, double u, const SamplingContext& context);
 
   const Policy& policy_;
   const Mixture* const mixture_;
@@ -131,8 +132,8 @@ absl::Status Decoder::StartSamples(const GenerationRequest& request, const Logit
                                    Caches caches, std::vector<Generation>* generations) {
   generations->resize(request.sample_keys.size());
   for (size_t i = 0; i < request.sample_keys.size(); ++i) {
-    Sequence sequence{CounterRng(request.sample_keys[i]), Caches(),
-                      static_cast<int64_t>(request.prompt_ids.size()), &(*generations)[i]};
+    Sequence sequence{CounterRng(request.sample_keys[i]), Caches(), request.prompt_ids,
+                      &(*generations)[i]};
     ATTUNE_ASSIGN_OR_RETURN(const bool goes_on, Extend(&sequence, logits));
     if (!goes_on) continue;
     sequence.caches = caches;
@@ -144,23 +145,25 @@ absl::Status Decoder::StartSamples(const GenerationRequest& request, const Logit
 absl::StatusOr<bool> Decoder::Extend(Sequence* sequence, const Logits& logits) {
   Generation* generation = sequence->generation;
   const int64_t drawn = generation->token_ids.size();
-  const Draw draw = DrawNext(logits, sequence->rng.Uniform(drawn));
+  const std::vector<int32_t>& eos = policy_.config().eos_token_ids;
+  const Draw draw = DrawNext(logits, sequence->rng.Uniform(drawn),
+                             {sequence->prompt_ids, generation->token_ids, eos});
   if (!std::isfinite(draw.logp)) return NotFiniteError();
   generation->token_ids.push_back(draw.token);
   generation->logps.push_back(draw.logp);
   generation->sampling_logps.push_back(draw.sampling_logp);
-  const std::vector<int32_t>& eos = policy_.config().eos_token_ids;
   if (std::find(eos.begin(), eos.end(), draw.token) != eos.end()) {
     generation->stop_reason = StopReason::kEndOfSequence;
     return false;
   }
   generation->stop_reason = StopReason::kLength;
   return drawn + 1 < options_.max_new_tokens &&
-         sequence->prompt_tokens + drawn + 1 < policy_.config().max_position_embeddings;
+         static_cast<int64_t>(sequence->prompt_ids.size()) + drawn + 1 <
+             policy_.config().max_position_embeddings;
 }
 
-Draw Decoder::DrawNext(const Logits& logits, double u) {
-  if (mixture_ == nullptr) return sampler_.Next(logits.policy, u);
+Draw Decoder::DrawNext(const Logits& logits, double u, const SamplingContext& context) {
+  if (mixture_ == nullptr) return sampler_.Next(logits.policy, u, options_, context);
   // Normalising the logits of either policy first would only shift the sum. In double, so that a
   // mixture of equal logits is them to the bit.
   const double weight = mixture_->other_weight;
@@ -168,7 +171,7 @@ Draw Decoder::DrawNext(const Logits& logits, double u) {
   for (size_t i = 0; i < mixed_.size(); ++i) {
     mixed_[i] = static_cast<float>(weight * logits.other[i] + (1 - weight) * logits.policy[i]);
   }
-  Draw draw = sampler_.Next(mixed_, u);
+  Draw draw = sampler_.Next(mixed_, u, options_, context);
   if (!std::isfinite(draw.logp)) return draw;
   draw.logp = logits.policy[draw.token] - LogSumExp(logits.policy.data(), logits.policy.size());
   return draw;
@@ -178,7 +181,7 @@ absl::Status Decoder::Step() {
   std::vector<Row> rows;
   for (Sequence& sequence : active_) {
     const std::vector<int32_t>& drawn = sequence.generation->token_ids;
-    const int64_t position = sequence.prompt_tokens + drawn.size() - 1;
+    const int64_t position = sequence.prompt_ids.size() + drawn.size() - 1;
     rows.push_back({&sequence.caches, position, drawn.back(), true});
   }
   std::vector<bool> goes_on(active_.size());
@@ -250,7 +253,7 @@ absl::StatusOr<Generation> GenerateOne(const Policy& policy, absl::Span<const in
   const GenerationRequest request = {{prompt_ids.begin(), prompt_ids.end()}, {sample_key}};
   std::vector<std::vector<Generation>> results(1);
   Decoder decoder(policy, /*mixture=*/nullptr, options);
-  ATTUNE_RETURN_IF_ERROR(decoder.Start({request}, &results));
+  ATTUNE_RETURN_IF_ERROR(decoder.Start(absl::MakeConstSpan(&request, 1), &results));
   take(results[0][0].token_ids.back());
   while (!decoder.done()) {
     ATTUNE_RETURN_IF_ERROR(decoder.Step());

@@ -18,12 +18,18 @@ namespace {
 
 using ::testing::ElementsAre;
 
+Draw Next(const SamplingOptions& options, const std::vector<float>& logits, double u,
+          const SamplingContext& context = {}) {
+  return Sampler().Next(logits, u, options, context);
+}
+
 // How often each token is drawn over an even grid of u.
 std::map<int32_t, int> Count(const SamplingOptions& options, const std::vector<float>& logits,
                              int draws) {
-  Sampler sampler(options);
+  Sampler sampler;
   std::map<int32_t, int> counts;
-  for (int i = 0; i < draws; ++i) ++counts[sampler.Next(logits, (i + 0.5) / draws).token];
+  for (int i = 0; i < draws; ++i)
+    ++counts[sampler.Next(logits, (i + 0.5) / draws, options, {}).token];
   return counts;
 }
 
@@ -42,7 +48,7 @@ std::vector<float> LogsOf(const std::vector<double>& probabilities) {
 const std::vector<float> kLogits = LogsOf({0.1, 0.4, 0.2, 0.3});
 
 TEST(SamplerTest, GreedyTakesTheLowestIdAmongTheBest) {
-  const Draw draw = Sampler({.temperature = 0}).Next({1, 3, 3, 2}, 0.9);
+  const Draw draw = Next({.temperature = 0}, {1, 3, 3, 2}, 0.9);
   EXPECT_EQ(1, draw.token);
   EXPECT_EQ(0, draw.sampling_logp);
 }
@@ -101,15 +107,15 @@ TEST(SamplerTest, TopPFindsTheSameSetInAFlatVocabulary) {
 }
 
 TEST(SamplerTest, RecordsBothLogProbabilities) {
-  Draw draw = Sampler({.top_k = 2}).Next(kLogits, 0);
+  Draw draw = Next({.top_k = 2}, kLogits, 0);
   EXPECT_EQ(1, draw.token);
   EXPECT_NEAR(std::log(0.4), draw.logp, 1e-6);
   EXPECT_NEAR(std::log(0.4 / 0.7), draw.sampling_logp, 1e-6);
-  draw = Sampler({.temperature = 0.5}).Next(kLogits, 0);
+  draw = Next({.temperature = 0.5}, kLogits, 0);
   EXPECT_EQ(0, draw.token);
   EXPECT_NEAR(std::log(0.1), draw.logp, 1e-6);
   EXPECT_NEAR(std::log(0.01 / 0.3), draw.sampling_logp, 1e-6);
-  draw = Sampler({}).Next(kLogits, 0.999999);
+  draw = Next({}, kLogits, 0.999999);
   EXPECT_EQ(draw.logp, draw.sampling_logp);
 }
 
@@ -119,7 +125,7 @@ TEST(SamplerTest, NeverDrawsAnImpossibleToken) {
   for (double u : {0.0, 0.5, 0.9999999999999999}) {
     for (const SamplingOptions& options :
          {SamplingOptions{}, SamplingOptions{.top_p = 0.999999}, SamplingOptions{.top_k = 4}}) {
-      EXPECT_EQ(1, Sampler(options).Next(logits, u).token % 2) << u;
+      EXPECT_EQ(1, Next(options, logits, u).token % 2) << u;
     }
   }
 }
@@ -128,7 +134,7 @@ TEST(SamplerTest, TellsLogitsThatAreNoDistribution) {
   const std::vector<float> logits(4, std::nanf(""));
   for (const SamplingOptions& options :
        {SamplingOptions{}, SamplingOptions{.temperature = 0}, SamplingOptions{.top_p = 0.5}}) {
-    EXPECT_FALSE(std::isfinite(Sampler(options).Next(logits, 0.5).logp));
+    EXPECT_FALSE(std::isfinite(Next(options, logits, 0.5).logp));
   }
 }
 
