@@ -251,4 +251,18 @@ void Scale(float factor, int64_t count, float* x) { Kernels().scale(factor, coun
 
 void AddInto(const float* x, int64_t count, float* y) { Kernels().add_into(x, count, y); }
 
+float Max(const float* x, int64_t n) { return Kernels().max(x, n); }
+
+void ScaledExpSums(const float* x, int64_t n, float shift, float scale, float* y, double* sums) {
+  Kernels().scaled_exp_sums(x, n, shift, scale, y, sums);
+}
+
+float LogSumExpSums(const float* x, int64_t n, float* y, double* sums) {
+  return Kernels().log_sum_exp_sums(x, n, y, sums);
+}
+
+int64_t SelectAtLeast(const float* x, int64_t n, float bound, int32_t* ids) {
+  return Kernels().select_at_least(x, n, bound, ids);
+}
+
 }  // namespace attune

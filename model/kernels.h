@@ -129,6 +129,21 @@ void Scale(float factor, int64_t count, float* x);
 // y[i] += x[i].
 void AddInto(const float* x, int64_t count, float* y);
 
+// The largest of n > 0 values; -infinity if all are NaN.
+float Max(const float* x, int64_t n);
+
+// As ScaledExp, for finite `shift` and `scale` > 0, and the sums of every kSumBlock values of y, in
+// double: sums [ceil(n / kSumBlock)]. y may be x.
+constexpr int64_t kSumBlock = 256;
+void ScaledExpSums(const float* x, int64_t n, float shift, float scale, float* y, double* sums);
+// LogSumExp, and with `shift` the maximum and `scale` 1 what ScaledExpSums writes.
+float LogSumExpSums(const float* x, int64_t n, float* y, double* sums);
+
+// Writes each i with x[i] >= bound into `ids`, ascending, and returns how many there are. `ids` has
+// room for n + kSelectPadding, whose rest may be overwritten.
+constexpr int64_t kSelectPadding = 16;
+int64_t SelectAtLeast(const float* x, int64_t n, float bound, int32_t* ids);
+
 }  // namespace attune
 
 #endif  // ATTUNE_MODEL_KERNELS_H_

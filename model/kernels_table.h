@@ -34,6 +34,11 @@ struct KernelTable {
   void (*scaled_exp)(const float* x, int64_t n, float shift, float scale, float* y);
   void (*scale)(float factor, int64_t count, float* x);
   void (*add_into)(const float* x, int64_t count, float* y);
+  float (*max)(const float* x, int64_t n);
+  void (*scaled_exp_sums)(const float* x, int64_t n, float shift, float scale, float* y,
+                          double* sums);
+  float (*log_sum_exp_sums)(const float* x, int64_t n, float* y, double* sums);
+  int64_t (*select_at_least)(const float* x, int64_t n, float bound, int32_t* ids);
 };
 
 // Data, not functions: reading it runs no instruction of another instruction set.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -11,16 +12,18 @@
 namespace attune {
 namespace {
 
-// Eight sums at a time, since one addition need not wait for the last; always in the same order.
-double Sum(absl::Span<const float> weights) {
-  double lanes[8] = {};
-  size_t i = 0;
-  for (; i + 8 <= weights.size(); i += 8) {
-    for (size_t j = 0; j < 8; ++j) lanes[j] += weights[i + j];
-  }
-  for (size_t j = 0; i + j < weights.size(); ++j) lanes[j] += weights[i + j];
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
-         ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+constexpr size_t kBins = 256;
+constexpr size_t kSample = 2048;  // tokens looked at to guess how far down the kept ones go
+
+// Ids whose value is at least `bound`, ascending.
+void Select(absl::Span<const float> values, float bound, std::vector<int32_t>* ids) {
+  ids->resize(values.size() + kSelectPadding);
+  ids->resize(static_cast<size_t>(
+      SelectAtLeast(values.data(), static_cast<int64_t>(values.size()), bound, ids->data())));
+}
+
+bool HasTopK(const SamplingOptions& options, size_t tokens) {
+  return options.top_k > 0 && options.top_k < static_cast<int64_t>(tokens);
 }
 
 absl::Status OutOfRange(const char* name, double value, absl::string_view range) {
@@ -56,27 +59,33 @@ absl::Status CheckSamplingOptions(const SamplingOptions& options) {
 
 Draw Sampler::Next(absl::Span<const float> logits, double u, const SamplingOptions& options,
                    const SamplingContext& context) {
-  const float log_sum = LogSumExp(logits.data(), logits.size());
-  if (!std::isfinite(log_sum)) return {0, log_sum, log_sum};
+  const int64_t size = static_cast<int64_t>(logits.size());
   const absl::Span<const float> scores = Adjust(logits, options, context);
-  const auto best = std::max_element(scores.begin(), scores.end());  // the first of equals
-  if (!std::isfinite(*best)) return {0, *best, *best};  // nothing but end-of-sequence is possible
-  Draw draw;
+  const bool is_policy = scores.data() == logits.data() && options.temperature == 1;
+  weights_.resize(logits.size());
+  block_sums_.resize((logits.size() + kSumBlock - 1) / kSumBlock);
+  const float log_sum =
+      is_policy ? LogSumExpSums(logits.data(), size, weights_.data(), block_sums_.data())
+                : LogSumExp(logits.data(), size);
+  if (!std::isfinite(log_sum)) return {0, log_sum, log_sum};
+  const float max = Max(scores.data(), size);
+  if (!std::isfinite(max)) return {0, max, max};  // nothing but end of sequence is possible
   if (options.temperature == 0) {
-    draw = {static_cast<int32_t>(best - scores.begin()), 0, 0};
-  } else {
-    weights_.resize(scores.size());
-    ScaledExp(scores.data(), scores.size(), *best, static_cast<float>(1 / options.temperature),
-              weights_.data());
-    const bool cut = options.top_p < 1 ||
-                     (options.top_k > 0 && options.top_k < static_cast<int64_t>(scores.size()));
-    draw = cut ? DrawFromTop(scores, *best, u, options) : DrawFromAll(scores, *best, u, options);
+    Select(scores, max, &kept_);
+    return {kept_.front(), logits[kept_.front()] - log_sum, 0};
   }
-  draw.logp = logits[draw.token] - log_sum;
-  const bool untouched = scores.data() == logits.data() && options.temperature == 1 &&
-                         options.top_p == 1 && options.top_k == 0;
-  if (untouched) draw.sampling_logp = draw.logp;  // the two must not differ by rounding
-  return draw;
+  if (!is_policy) {
+    ScaledExpSums(scores.data(), size, max, static_cast<float>(1 / options.temperature),
+                  weights_.data(), block_sums_.data());
+  }
+  double sum = std::accumulate(block_sums_.begin(), block_sums_.end(), 0.0);
+  const bool cuts = options.top_p < 1 || HasTopK(options, logits.size()) || options.min_p > 0;
+  if (cuts) sum = Keep(scores, max, sum, options);
+  const int32_t token = cuts ? DrawFromKept(sum, u) : DrawFromAll(sum, u);
+  const float logp = logits[token] - log_sum;
+  if (is_policy && !cuts) return {token, logp, logp};  // the two must not differ by rounding
+  const double score = (scores[token] - max) / options.temperature;
+  return {token, logp, static_cast<float>(score - std::log(sum))};
 }
 
 absl::Span<const float> Sampler::Adjust(absl::Span<const float> logits,
@@ -103,116 +112,165 @@ absl::Span<const float> Sampler::Adjust(absl::Span<const float> logits,
   return adjusted_;
 }
 
-Draw Sampler::DrawFromAll(absl::Span<const float> logits, float max, double u,
-                          const SamplingOptions& options) {
-  constexpr size_t kBlock = 256;  // whole blocks are passed over by their sum
-  const absl::Span<const float> weights = weights_;
-  double total = 0;
-  for (size_t i = 0; i < weights.size(); i += kBlock) total += Sum(weights.subspan(i, kBlock));
+int32_t Sampler::DrawFromAll(double total, double u) const {
   const double target = u * total;
   double sum = 0;
-  size_t begin = 0;
-  for (; begin + kBlock < weights.size(); begin += kBlock) {
-    const double next = sum + Sum(weights.subspan(begin, kBlock));
+  size_t block = 0;  // whole blocks are passed over by their sum
+  for (; block + 1 < block_sums_.size(); ++block) {
+    const double next = sum + block_sums_[block];
     if (next > target) break;
     sum = next;
   }
+  size_t begin = block * kSumBlock;
   int32_t token = -1;
-  for (size_t id = begin; id < weights.size(); ++id) {
-    if (weights[id] == 0) continue;
+  for (size_t id = begin; id < weights_.size(); ++id) {
+    if (weights_[id] == 0) continue;
     token = static_cast<int32_t>(id);  // the last one possible, should rounding keep sum <= target
-    sum += weights[id];
-    if (sum > target) break;
-  }
-  // Only zeros after the last block that counts: rounding again.
-  while (token < 0 || weights[token] == 0) token = static_cast<int32_t>(--begin);
-  const double logp = (logits[token] - max) / options.temperature - std::log(total);
-  return {token, 0, static_cast<float>(logp)};
-}
-
-Draw Sampler::DrawFromTop(absl::Span<const float> logits, float max, double u,
-                          const SamplingOptions& options) {
-  const int32_t last = LastKept(logits, max, options);
-  const auto keeps = [&](int32_t id) {
-    return logits[id] > logits[last] || (logits[id] == logits[last] && id <= last);
-  };
-  double kept = 0;
-  for (int32_t id : candidates_) kept += keeps(id) ? weights_[id] : 0;
-  const double target = u * kept;
-  double sum = 0;
-  int32_t token = last;
-  for (int32_t id : candidates_) {
-    if (!keeps(id) || weights_[id] == 0) continue;
-    token = id;
     sum += weights_[id];
     if (sum > target) break;
   }
-  const double logp = (logits[token] - max) / options.temperature - std::log(kept);
-  return {token, 0, static_cast<float>(logp)};
+  // Only zeros after the last block that counts: rounding again.
+  while (token < 0 || weights_[token] == 0) token = static_cast<int32_t>(--begin);
+  return token;
 }
 
-// Selection instead of sorting: a flat distribution over a large vocabulary would otherwise cost
-// more than a small model's forward pass.
-int32_t Sampler::LastKept(absl::Span<const float> logits, float max,
-                          const SamplingOptions& options) {
-  double total = Sum(weights_);
-  CollectCandidates(logits, max, total, options);
-  order_ = candidates_;
-  const auto likelier = [&](int32_t a, int32_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  };
-  if (options.top_k > 0 && options.top_k < static_cast<int64_t>(order_.size())) {
-    const auto kth = order_.begin() + options.top_k - 1;
-    std::nth_element(order_.begin(), kth, order_.end(), likelier);
-    const float lowest = logits[*kth];
-    order_.erase(std::partition(order_.begin(), order_.end(),
-                                [&](int32_t id) { return logits[id] >= lowest; }),
-                 order_.end());
+int32_t Sampler::DrawFromKept(double total, double u) const {
+  const double target = u * total;
+  double sum = 0;
+  for (int32_t id : kept_) {
+    sum += weights_[id];
+    if (sum > target) return id;
   }
-  if (options.top_k > 0) total = MassOf(0, order_.size());
-  if (options.top_p == 1) return *std::max_element(order_.begin(), order_.end(), likelier);
-  // The smallest prefix that has the mass ends within [begin, end]; `mass` is that of [0, begin).
-  size_t begin = 0, end = order_.size();
-  double mass = 0;
-  while (end - begin > 1) {
-    const size_t middle = begin + (end - begin) / 2;
-    std::nth_element(order_.begin() + begin, order_.begin() + middle, order_.begin() + end,
-                     likelier);
-    const double half = MassOf(begin, middle);
-    if (mass + half >= options.top_p * total) {
-      end = middle;
-    } else {
-      mass += half;
-      begin = middle;
-    }
-  }
-  return order_[begin];
+  return kept_.back();  // rounding keeps sum <= target
 }
 
-double Sampler::MassOf(size_t begin, size_t end) const {
+double Sampler::Keep(absl::Span<const float> logits, float max, double total,
+                     const SamplingOptions& options) {
+  // The likeliest token has weight 1. A token without weight is impossible, whatever top_k says.
+  const float lowest_weight =
+      std::max(static_cast<float>(options.min_p), std::numeric_limits<float>::denorm_min());
+  if (options.top_p == 1 && !HasTopK(options, logits.size())) {
+    Select(weights_, lowest_weight, &kept_);
+    return MassOfKept();
+  }
+  const int32_t last = LastKept(logits, max, total, options);
+  const float lowest = logits[last];
+  kept_.resize(candidates_.size());
+  size_t kept = 0;
+  for (int32_t id : candidates_) {  // without branches, which would go either way
+    const bool is_top = (logits[id] > lowest) | ((logits[id] == lowest) & (id <= last));
+    kept_[kept] = id;
+    kept += is_top & (weights_[id] >= lowest_weight);
+  }
+  kept_.resize(kept);
+  return MassOfKept();
+}
+
+double Sampler::MassOfKept() const {
   double mass = 0;
-  for (size_t i = begin; i < end; ++i) mass += weights_[order_[i]];
+  for (int32_t id : kept_) mass += weights_[id];
   return mass;
+}
+
+// Bins instead of sorting: a flat distribution over a large vocabulary would otherwise cost more
+// than a small model's forward pass.
+int32_t Sampler::LastKept(absl::Span<const float> logits, float max, double total,
+                          const SamplingOptions& options) {
+  CollectCandidates(logits, max, total, options);
+  float lowest = -std::numeric_limits<float>::infinity();
+  size_t last_bin = kBins - 1;
+  while (bins_[last_bin].tokens == 0) --last_bin;
+  if (options.top_k > 0 && options.top_k <= static_cast<int64_t>(candidates_.size())) {
+    int64_t tokens = 0;
+    total = 0;
+    for (last_bin = 0; tokens + bins_[last_bin].tokens < options.top_k; ++last_bin) {
+      tokens += bins_[last_bin].tokens;
+      total += bins_[last_bin].mass;
+    }
+    SortBin(last_bin, logits);
+    lowest = logits[sorted_[static_cast<size_t>(options.top_k - tokens - 1)]];
+    for (int32_t id : sorted_) total += logits[id] >= lowest ? weights_[id] : 0;
+  }
+  // With top_p 1, rounding must not leave out the least likely ones.
+  const double wanted =
+      options.top_p == 1 ? std::numeric_limits<double>::infinity() : options.top_p * total;
+  double mass = 0;
+  size_t bin = 0;
+  for (; bin < last_bin && mass + bins_[bin].mass < wanted; ++bin) mass += bins_[bin].mass;
+  SortBin(bin, logits);
+  int32_t last = sorted_.front();
+  for (int32_t id : sorted_) {
+    if (logits[id] < lowest) break;
+    last = id;
+    mass += weights_[id];
+    if (mass >= wanted) break;
+  }
+  return last;
 }
 
 void Sampler::CollectCandidates(absl::Span<const float> logits, float max, double total,
                                 const SamplingOptions& options) {
-  for (double reach = 4 * options.temperature;; reach *= 2) {
-    const bool all = reach > 128 * options.temperature;  // beyond that, weights are zero
-    const float bound =
-        all ? -std::numeric_limits<float>::infinity() : static_cast<float>(max - reach);
+  const double reach_max = 128 * options.temperature;  // beyond it, weights are zero
+  for (double reach = GuessReach(logits, max, total, options);; reach *= 2) {
+    reach = std::min(reach, reach_max);
+    Select(logits, static_cast<float>(max - reach), &candidates_);
+    StartBins(max, reach);
+    for (int32_t id : candidates_) AddToBin(static_cast<size_t>(id), logits[id]);
     double mass = 0;
-    candidates_.clear();
-    for (size_t id = 0; id < logits.size(); ++id) {
-      if (!(logits[id] >= bound)) continue;
-      candidates_.push_back(static_cast<int32_t>(id));
-      mass += weights_[id];
-    }
+    for (const Bin& bin : bins_) mass += bin.mass;
     const bool enough = options.top_k > 0
                             ? static_cast<int64_t>(candidates_.size()) >= options.top_k
                             : mass >= options.top_p * total;
-    if (enough || all) return;
+    if (enough || reach == reach_max) return;
   }
+}
+
+double Sampler::GuessReach(absl::Span<const float> logits, float max, double total,
+                           const SamplingOptions& options) {
+  const size_t stride = std::max<size_t>(logits.size() / kSample, 1);
+  const double reach = 32 * options.temperature;
+  StartBins(max, reach);
+  for (size_t id = stride / 2; id < logits.size(); id += stride) AddToBin(id, logits[id]);
+  // With a margin, since too little must be collected again.
+  const double share = 1.0 / static_cast<double>(stride);
+  const double tokens_wanted = 1.5 * share * static_cast<double>(options.top_k) + 4;
+  const double tail_allowed = 0.75 * share * (1 - options.top_p) * total;
+  double tokens = 0, tail = 0;
+  for (const Bin& bin : bins_) tail += bin.mass;
+  size_t bin = 0;
+  for (; bin < kBins; ++bin) {
+    tokens += static_cast<double>(bins_[bin].tokens);
+    tail -= bins_[bin].mass;
+    if (options.top_k > 0 ? tokens >= tokens_wanted : tail <= tail_allowed) break;
+  }
+  return reach * static_cast<double>(bin + 1) / kBins;
+}
+
+void Sampler::StartBins(float begin, double reach) {
+  bins_.assign(kBins, Bin());
+  bins_begin_ = begin;
+  bins_per_logit_ = kBins / reach;
+}
+
+void Sampler::AddToBin(size_t id, float logit) {
+  Bin& bin = bins_[BinOf(logit)];
+  ++bin.tokens;
+  bin.mass += weights_[id];
+}
+
+size_t Sampler::BinOf(float logit) const {
+  const double bin = (static_cast<double>(bins_begin_) - logit) * bins_per_logit_;
+  return bin < kBins ? static_cast<size_t>(bin) : kBins - 1;
+}
+
+void Sampler::SortBin(size_t bin, absl::Span<const float> logits) {
+  sorted_.clear();
+  for (int32_t id : candidates_) {
+    if (BinOf(logits[id]) == bin) sorted_.push_back(id);
+  }
+  std::sort(sorted_.begin(), sorted_.end(), [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
 }
 
 }  // namespace attune

@@ -52,24 +52,44 @@ class Sampler {
             const SamplingContext& context);
 
  private:
+  // Tokens whose logits are about as far below the maximum.
+  struct Bin {
+    int64_t tokens = 0;
+    double mass = 0;  // sum of their weights
+  };
+
   // The logits that the options make of them: themselves, or adjusted_.
   absl::Span<const float> Adjust(absl::Span<const float> logits, const SamplingOptions& options,
                                  const SamplingContext& context);
-  Draw DrawFromAll(absl::Span<const float> logits, float max, double u,
+  int32_t DrawFromAll(double total, double u) const;
+  int32_t DrawFromKept(double total, double u) const;
+  // Fills kept_; returns the sum of their weights. `total` is the sum of all.
+  double Keep(absl::Span<const float> logits, float max, double total,
+              const SamplingOptions& options);
+  double MassOfKept() const;
+  // The token that top_k and top_p keep last, from the likeliest down. Fills candidates_.
+  int32_t LastKept(absl::Span<const float> logits, float max, double total,
                    const SamplingOptions& options);
-  Draw DrawFromTop(absl::Span<const float> logits, float max, double u,
-                   const SamplingOptions& options);
-  // The token that top_k and top_p keep last, from the likeliest down.
-  int32_t LastKept(absl::Span<const float> logits, float max, const SamplingOptions& options);
-  // Fills candidates_ with the ids near the maximum: all that can be kept, perhaps more.
+  // Fills candidates_ and bins_ with what is near the maximum: all that can be kept, perhaps more.
   void CollectCandidates(absl::Span<const float> logits, float max, double total,
                          const SamplingOptions& options);
-  double MassOf(size_t begin, size_t end) const;  // of a range of order_
+  // How far below the maximum the tokens that can be kept probably end, from a sample of them.
+  double GuessReach(absl::Span<const float> logits, float max, double total,
+                    const SamplingOptions& options);
+  void StartBins(float begin, double reach);  // of logits from begin - reach to begin
+  void AddToBin(size_t id, float logit);
+  size_t BinOf(float logit) const;
+  void SortBin(size_t bin, absl::Span<const float> logits);  // into sorted_
 
   std::vector<float> adjusted_;
   std::vector<float> weights_;       // exp((logit - max) / temperature), by id
+  std::vector<double> block_sums_;   // of them
   std::vector<int32_t> candidates_;  // ids, ascending
-  std::vector<int32_t> order_;       // of them, partly sorted from the likeliest down
+  std::vector<Bin> bins_;            // of the candidates, from the likeliest down
+  float bins_begin_ = 0;             // the logit at which they begin
+  double bins_per_logit_ = 0;
+  std::vector<int32_t> sorted_;  // ids of one bin, from the likeliest down
+  std::vector<int32_t> kept_;    // ids, ascending
 };
 
 }  // namespace attune
