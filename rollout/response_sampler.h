@@ -9,11 +9,6 @@
 
 namespace attune {
 
-inline constexpr int kSamplePromptsMax = 1024;
-
-// Whether the request cannot be answered without the policy at the start of the job.
-bool NeedsInitialPolicy(const v1::SampleRequest& request);
-
 // Samples with held.policy, which is request.policy, on at most `threads` threads. The responses
 // are a function of the request and the policies alone: sample s of a prompt draws with the key
 // CounterRng({seed, round, prompt.index, s}), so neither the other prompts of the request nor the

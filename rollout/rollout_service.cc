@@ -11,6 +11,7 @@
 #include "common/status_macros.h"
 #include "model/model_config.h"
 #include "model/weights.h"
+#include "rollout/response_builder.h"
 #include "rollout/response_sampler.h"
 #include "rollout/weight_client.h"
 #include "rpc/grpc_status.h"
