@@ -85,7 +85,7 @@ class HttpJudge : public Judge {
 
 std::shared_ptr<const Judge> MakeHttpJudge(const v1::OracleSpec& spec, Endpoints& endpoints,
                                            HttpClient& http) {
-  std::shared_ptr<Endpoint> endpoint = endpoints.Find(kOracle, spec.endpoint());
+  std::shared_ptr<JudgeEndpoint> endpoint = endpoints.Find(kOracle, spec.endpoint());
   return endpoint->Cached(spec.calls(), std::make_shared<HttpJudge>(spec, endpoint, http));
 }
 

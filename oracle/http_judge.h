@@ -11,8 +11,8 @@
 #include <memory>
 
 #include "attune/v1/oracle_spec.pb.h"
-#include "oracle/endpoint.h"
-#include "oracle/http_client.h"
+#include "oracle/judge_endpoint.h"
+#include "rpc/http_client.h"
 #include "oracle/judge.h"
 
 namespace attune {

@@ -12,8 +12,8 @@
 #include "absl/types/span.h"
 #include "attune/v1/oracle_spec.pb.h"
 #include "nlohmann/json.hpp"
-#include "oracle/endpoint.h"
-#include "oracle/http_client.h"
+#include "rpc/endpoint.h"
+#include "rpc/http_client.h"
 #include "oracle/model_cache.h"
 
 namespace attune {

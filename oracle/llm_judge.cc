@@ -218,7 +218,7 @@ absl::StatusOr<std::shared_ptr<const Judge>> MakeChatLlmJudge(const v1::OracleSp
                      "variable ",
                      variable));
   }
-  std::shared_ptr<Endpoint> endpoint = endpoints.Find(kOracle, spec.endpoint());
+  std::shared_ptr<JudgeEndpoint> endpoint = endpoints.Find(kOracle, spec.endpoint());
   const std::string& model = spec.llm_judge().model();
   ATTUNE_ASSIGN_OR_RETURN(
       std::shared_ptr<const Judge> judge,

@@ -11,8 +11,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "attune/v1/oracle_spec.pb.h"
-#include "oracle/endpoint.h"
-#include "oracle/http_client.h"
+#include "oracle/judge_endpoint.h"
+#include "rpc/http_client.h"
 #include "oracle/judge.h"
 #include "oracle/llm_client.h"
 

@@ -148,7 +148,7 @@ absl::StatusOr<std::shared_ptr<const Judge>> RemoteOracles::Make(const v1::Oracl
     if (entry == nullptr) entry = std::make_shared<RemoteOracle>(spec.endpoint());
     remote = entry;
   }
-  std::shared_ptr<Endpoint> endpoint = endpoints_.Find(kOracle, spec.endpoint());
+  std::shared_ptr<JudgeEndpoint> endpoint = endpoints_.Find(kOracle, spec.endpoint());
   ATTUNE_ASSIGN_OR_RETURN(const v1::DescribeResponse description,
                           Describe(spec.calls(), *endpoint, *remote));
   auto judge = std::make_shared<RemoteJudge>(spec.calls(), endpoint, remote, description);

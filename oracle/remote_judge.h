@@ -11,7 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "attune/v1/oracle.grpc.pb.h"
 #include "attune/v1/oracle_spec.pb.h"
-#include "oracle/endpoint.h"
+#include "oracle/judge_endpoint.h"
 #include "oracle/judge.h"
 
 namespace attune {

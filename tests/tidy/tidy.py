@@ -46,7 +46,7 @@ LIBRARIES = {
              ("rpc/", "spec/", "storage/", "coordinator/", "oracle/", "rollout/", "worker/",
               "client/")),
     "prometheus-cpp": (("prometheus/",), ("common/metrics.",)),
-    "libcurl": (("curl/",), ("oracle/http_client.",)),
+    "libcurl": (("curl/",), ("rpc/http_client.",)),
 }
 # Outside common/ and tests: the doors to time, chance, files and the environment are common's.
 BANNED_CALLS = {

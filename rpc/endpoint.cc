@@ -1,4 +1,4 @@
-#include "oracle/endpoint.h"
+#include "rpc/endpoint.h"
 
 #include <algorithm>
 
@@ -28,44 +28,43 @@ bool IsWorthRepeating(const absl::Status& status) {
          absl::IsCancelled(status);
 }
 
-void CallMetrics::CountAttempt(const std::string& oracle, const absl::Status& status) {
-  metrics_.Add("attune_oracle_calls_total", "Calls of services outside.", 1,
-               {{"oracle", oracle}, {"outcome", Outcome(status)}});
+std::string CallMetrics::Name(absl::string_view what) const {
+  return absl::StrCat("attune_", role_, "_", what);
 }
 
-void CallMetrics::CountNotCalled(const std::string& oracle) {
-  metrics_.Add("attune_oracle_calls_total", "Calls of services outside.", 1,
-               {{"oracle", oracle}, {"outcome", "breaker_open"}});
+void CallMetrics::CountAttempt(const std::string& kind, const absl::Status& status) {
+  metrics_.Add(Name("calls_total"), "Calls of services outside.", 1,
+               {{role_, kind}, {"outcome", Outcome(status)}});
 }
 
-void CallMetrics::CountRetry(const std::string& oracle) {
-  metrics_.Add("attune_oracle_retries_total", "Calls of services outside that were repeated.", 1,
-               {{"oracle", oracle}});
+void CallMetrics::CountNotCalled(const std::string& kind) {
+  metrics_.Add(Name("calls_total"), "Calls of services outside.", 1,
+               {{role_, kind}, {"outcome", "breaker_open"}});
 }
 
-void CallMetrics::CountCacheHit(const std::string& oracle) {
-  metrics_.Add("attune_oracle_cache_hits_total", "Verdicts that were known already.", 1,
-               {{"oracle", oracle}});
+void CallMetrics::CountRetry(const std::string& kind) {
+  metrics_.Add(Name("retries_total"), "Calls of services outside that were repeated.", 1,
+               {{role_, kind}});
 }
 
-void CallMetrics::ChangeOpenBreakers(const std::string& oracle, int change) {
+void CallMetrics::ChangeOpenBreakers(const std::string& kind, int change) {
   absl::MutexLock lock(&mu_);
-  open_[oracle] += change;
-  metrics_.Set("attune_oracle_breaker_open", "Services outside that are not called for a while.",
-               open_[oracle], {{"oracle", oracle}});
-  metrics_.Add("attune_oracle_breaker_opened_total",
+  open_[kind] += change;
+  metrics_.Set(Name("breaker_open"), "Services outside that are not called for a while.",
+               open_[kind], {{role_, kind}});
+  metrics_.Add(Name("breaker_opened_total"),
                "Times that a service outside failed too often in a row.", std::max(change, 0),
-               {{"oracle", oracle}});
+               {{role_, kind}});
 }
 
-Endpoint::Endpoint(std::string oracle, std::string address, CallMetrics& metrics)
-    : oracle_(std::move(oracle)), address_(std::move(address)), metrics_(metrics) {
-  metrics_.ChangeOpenBreakers(oracle_, 0);  // so that the series are there before a failure
+Endpoint::Endpoint(std::string kind, std::string address, CallMetrics& metrics)
+    : kind_(std::move(kind)), address_(std::move(address)), metrics_(metrics) {
+  metrics_.ChangeOpenBreakers(kind_, 0);  // so that the series are there before a failure
 }
 
 Endpoint::~Endpoint() {
   absl::MutexLock lock(&mu_);
-  if (open_) metrics_.ChangeOpenBreakers(oracle_, -1);
+  if (open_) metrics_.ChangeOpenBreakers(kind_, -1);
 }
 
 absl::Status Endpoint::Call(const v1::CallSpec& calls, uint64_t key,
@@ -76,7 +75,7 @@ absl::Status Endpoint::Call(const v1::CallSpec& calls, uint64_t key,
   for (uint32_t made = 1;; ++made) {
     ATTUNE_ASSIGN_OR_RETURN(const bool probes, Enter(calls, deadline));
     const absl::Status status = attempt();
-    metrics_.CountAttempt(oracle_, status);
+    metrics_.CountAttempt(kind_, status);
     Leave(calls, probes, status);
     if (status.ok()) return status;
     const absl::Status error =
@@ -88,7 +87,7 @@ absl::Status Endpoint::Call(const v1::CallSpec& calls, uint64_t key,
                       absl::StrCat("cannot wait ", absl::FormatDuration(delay), " to repeat"));
     }
     PauseFor(delay);
-    metrics_.CountRetry(oracle_);
+    metrics_.CountRetry(kind_);
   }
 }
 
@@ -101,12 +100,12 @@ absl::StatusOr<bool> Endpoint::Enter(const v1::CallSpec& calls, absl::Duration d
     if (!mu_.AwaitWithTimeout(absl::Condition(&may_go_on), deadline - MonotonicTime())) {
       const absl::Status status = absl::DeadlineExceededError(
           absl::StrCat(address_, ": the call stood in line in vain behind ", in_flight_,
-                       " others; raise oracle.calls.max_concurrency if the service can take more"));
-      metrics_.CountAttempt(oracle_, status);
+                       " others; raise max_concurrency if the service can take more"));
+      metrics_.CountAttempt(kind_, status);
       return status;
     }
     if (MayNotCall()) {
-      metrics_.CountNotCalled(oracle_);
+      metrics_.CountNotCalled(kind_);
       return NotCalled();
     }
   } while (in_flight_ >= calls.max_concurrency());  // the pause of the breaker has just ended
@@ -146,32 +145,12 @@ void Endpoint::Leave(const v1::CallSpec& calls, bool probes, const absl::Status&
 
 void Endpoint::SetOpen(bool open) {
   open_ = open;
-  metrics_.ChangeOpenBreakers(oracle_, open ? 1 : -1);
+  metrics_.ChangeOpenBreakers(kind_, open ? 1 : -1);
   if (open) {
     LogWarning(NotCalled().message());
   } else {
     LogInfo(address_, " answers again");
   }
-}
-
-std::shared_ptr<const Judge> Endpoint::Cached(const v1::CallSpec& calls,
-                                              std::shared_ptr<const Judge> judge) {
-  if (calls.cache_entries() == 0) return judge;
-  return MakeCachedJudge(
-      std::move(judge), cache_, calls.cache_entries(),
-      [&metrics = metrics_, oracle = oracle_] { metrics.CountCacheHit(oracle); });
-}
-
-std::shared_ptr<Endpoint> Endpoints::Find(const std::string& oracle, const std::string& address) {
-  absl::MutexLock lock(&mu_);
-  const auto it = endpoints_.find({oracle, address});
-  if (it != endpoints_.end()) return it->second;
-  if (endpoints_.size() >= kEndpointsMax) {
-    std::erase_if(endpoints_, [](const auto& entry) { return entry.second.use_count() == 1; });
-  }
-  auto endpoint = std::make_shared<Endpoint>(oracle, address, metrics_);
-  endpoints_.emplace(std::pair(oracle, address), endpoint);
-  return endpoint;
 }
 
 }  // namespace attune

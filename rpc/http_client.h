@@ -1,6 +1,6 @@
-// Asks HTTP servers: POST of a JSON text, a JSON text as answer.
-#ifndef ATTUNE_ORACLE_HTTP_CLIENT_H_
-#define ATTUNE_ORACLE_HTTP_CLIENT_H_
+// Asks HTTP servers: a GET, or a POST of a JSON text; a JSON text as answer.
+#ifndef ATTUNE_RPC_HTTP_CLIENT_H_
+#define ATTUNE_RPC_HTTP_CLIENT_H_
 
 #include <cstddef>
 #include <string>
@@ -36,10 +36,18 @@ class HttpClient {
   // FAILED_PRECONDITION for any other status, INVALID_ARGUMENT for a malformed URL; INTERNAL for
   // half an answer, one of more than kAnswerBytesMax, and one that is not JSON.
   [[nodiscard]] absl::StatusOr<nlohmann::json> Post(const JsonPost& post);
+  [[nodiscard]] absl::StatusOr<nlohmann::json> Get(const std::string& url,
+                                                   const std::string& bearer,
+                                                   absl::Duration timeout);
 
   static constexpr size_t kAnswerBytesMax = 16 << 20;
 
  private:
+  // `body` is null for a GET.
+  [[nodiscard]] absl::StatusOr<nlohmann::json> Transfer(const std::string& url,
+                                                        const std::string* body,
+                                                        const std::string& bearer,
+                                                        absl::Duration timeout);
   void* TakeHandle();
   void GiveBack(void* handle);
 
@@ -52,4 +60,4 @@ std::string Excerpt(absl::string_view foreign);
 
 }  // namespace attune
 
-#endif  // ATTUNE_ORACLE_HTTP_CLIENT_H_
+#endif  // ATTUNE_RPC_HTTP_CLIENT_H_

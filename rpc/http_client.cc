@@ -1,4 +1,4 @@
-#include "oracle/http_client.h"
+#include "rpc/http_client.h"
 
 #include <curl/curl.h>
 
@@ -24,12 +24,12 @@ size_t Append(char* bytes, size_t size, size_t count, void* answer) {
   return size * count;
 }
 
-absl::Status TransferError(CURLcode code, const JsonPost& post) {
+absl::Status TransferError(CURLcode code, const std::string& url, absl::Duration timeout) {
   const std::string what = curl_easy_strerror(code);
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
       return absl::DeadlineExceededError(
-          absl::StrCat("no answer within ", absl::FormatDuration(post.timeout)));
+          absl::StrCat("no answer within ", absl::FormatDuration(timeout)));
     case CURLE_WRITE_ERROR:
       return absl::InternalError(
           absl::StrCat("the answer has more than ", HttpClient::kAnswerBytesMax, " bytes"));
@@ -37,7 +37,7 @@ absl::Status TransferError(CURLcode code, const JsonPost& post) {
       return absl::InternalError("the answer is incomplete");
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-      return absl::InvalidArgumentError(absl::StrCat("'", post.url, "' is no URL: ", what));
+      return absl::InvalidArgumentError(absl::StrCat("'", url, "' is no URL: ", what));
     default:
       return absl::UnavailableError(absl::StrCat("no answer: ", what));
   }
@@ -83,31 +83,42 @@ void HttpClient::GiveBack(void* handle) {
 }
 
 absl::StatusOr<json> HttpClient::Post(const JsonPost& post) {
+  const std::string body = post.body.dump(-1, ' ', false, json::error_handler_t::replace);
+  return Transfer(post.url, &body, post.bearer, post.timeout);
+}
+
+absl::StatusOr<json> HttpClient::Get(const std::string& url, const std::string& bearer,
+                                     absl::Duration timeout) {
+  return Transfer(url, nullptr, bearer, timeout);
+}
+
+absl::StatusOr<json> HttpClient::Transfer(const std::string& url, const std::string* body,
+                                          const std::string& bearer, absl::Duration timeout) {
   CURL* handle = TakeHandle();
   ATTUNE_CHECK(handle != nullptr);
-  const std::string body = post.body.dump(-1, ' ', false, json::error_handler_t::replace);
   curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json");
-  if (!post.bearer.empty()) {
-    headers =
-        curl_slist_append(headers, absl::StrCat("Authorization: Bearer ", post.bearer).c_str());
+  if (!bearer.empty()) {
+    headers = curl_slist_append(headers, absl::StrCat("Authorization: Bearer ", bearer).c_str());
   }
   const absl::Cleanup release = [&] {
     curl_slist_free_all(headers);
     GiveBack(handle);
   };
   std::string answer;
-  curl_easy_setopt(handle, CURLOPT_URL, post.url.c_str());
+  curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
   curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);  // signals and threads do not mix
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS,
-                   static_cast<long>(absl::ToInt64Milliseconds(post.timeout)));
+                   static_cast<long>(absl::ToInt64Milliseconds(timeout)));
   curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
-  curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body.c_str());
-  curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+  if (body != nullptr) {
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body->c_str());
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
+  }
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Append);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer);
   const CURLcode code = curl_easy_perform(handle);
-  if (code != CURLE_OK) return TransferError(code, post);
+  if (code != CURLE_OK) return TransferError(code, url, timeout);
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
   if (status < 200 || status > 299) return ServerError(handle, status, answer);

@@ -1,12 +1,10 @@
-// A service outside that judges are asked of, and how it is called: in line behind the calls in
-// flight, again when it fails for a moment, and not at all for a while when it fails all the time.
-#ifndef ATTUNE_ORACLE_ENDPOINT_H_
-#define ATTUNE_ORACLE_ENDPOINT_H_
+// A service outside, and how it is called: in line behind the calls in flight, again when it fails
+// for a moment, and not at all for a while when it fails all the time.
+#ifndef ATTUNE_RPC_ENDPOINT_H_
+#define ATTUNE_RPC_ENDPOINT_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -14,31 +12,35 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "attune/v1/oracle_spec.pb.h"
 #include "common/metrics.h"
-#include "oracle/verdict_cache.h"
 
 namespace attune {
 
-// What calls of services outside leave in the metrics, by kind of oracle ("http/1"); addresses are
+// What calls of services outside leave in the metrics, by kind of service ("http/1"); addresses are
 // no label, since there may be any number of them. Thread-safe.
 class CallMetrics {
  public:
-  explicit CallMetrics(Metrics& metrics) : metrics_(metrics) {}
+  // `role` is what the services are here: of "oracle" the metrics are attune_oracle_*, with the
+  // kind as their label `oracle`.
+  CallMetrics(Metrics& metrics, std::string role) : metrics_(metrics), role_(std::move(role)) {}
 
-  // attune_oracle_calls_total by outcome: ok, timeout (DEADLINE_EXCEEDED), bad_answer (INTERNAL)
+  // attune_ROLE_calls_total by outcome: ok, timeout (DEADLINE_EXCEEDED), bad_answer (INTERNAL)
   // or refused (any other error).
-  void CountAttempt(const std::string& oracle, const absl::Status& status);
-  void CountNotCalled(const std::string& oracle);  // outcome breaker_open
-  void CountRetry(const std::string& oracle);
-  void CountCacheHit(const std::string& oracle);
+  void CountAttempt(const std::string& kind, const absl::Status& status);
+  void CountNotCalled(const std::string& kind);  // outcome breaker_open
+  void CountRetry(const std::string& kind);
   // By how many the number of open breakers changes; one that opens is counted.
-  void ChangeOpenBreakers(const std::string& oracle, int change);
+  void ChangeOpenBreakers(const std::string& kind, int change);
 
  private:
+  std::string Name(absl::string_view what) const;  // of a metric
+
   Metrics& metrics_;
+  const std::string role_;
   absl::Mutex mu_;
   std::map<std::string, int> open_ ABSL_GUARDED_BY(mu_);
 };
@@ -53,7 +55,8 @@ bool IsWorthRepeating(const absl::Status& status);
 // all callers. Thread-safe.
 class Endpoint {
  public:
-  Endpoint(std::string oracle, std::string address, CallMetrics& metrics);
+  // `metrics` must outlive it.
+  Endpoint(std::string kind, std::string address, CallMetrics& metrics);
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
@@ -72,10 +75,7 @@ class Endpoint {
   absl::Status Call(const v1::CallSpec& calls, uint64_t key,
                     absl::FunctionRef<absl::Status()> attempt);
 
-  // `judge`, which asks this endpoint, with the verdicts kept that were given (0 entries: itself).
-  std::shared_ptr<const Judge> Cached(const v1::CallSpec& calls,
-                                      std::shared_ptr<const Judge> judge);
-
+  const std::string& kind() const { return kind_; }
   const std::string& address() const { return address_; }
 
  private:
@@ -88,10 +88,9 @@ class Endpoint {
   absl::Status NotCalled() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SetOpen(bool open) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::string oracle_;
+  const std::string kind_;
   const std::string address_;
   CallMetrics& metrics_;
-  const std::shared_ptr<VerdictCache> cache_ = std::make_shared<VerdictCache>();
   absl::Mutex mu_;
   uint32_t in_flight_ ABSL_GUARDED_BY(mu_) = 0;
   uint32_t failures_ ABSL_GUARDED_BY(mu_) = 0;  // in a row
@@ -101,24 +100,6 @@ class Endpoint {
   absl::Duration open_until_ ABSL_GUARDED_BY(mu_);  // MonotonicTime
 };
 
-// The endpoints of a process. Thread-safe.
-class Endpoints {
- public:
-  explicit Endpoints(Metrics& metrics) : metrics_(metrics) {}
-
-  // The one of that address; must not outlive this object.
-  std::shared_ptr<Endpoint> Find(const std::string& oracle, const std::string& address);
-
-  // Beyond it, those that nobody uses are forgotten.
-  static constexpr size_t kEndpointsMax = 64;
-
- private:
-  CallMetrics metrics_;
-  absl::Mutex mu_;
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<Endpoint>> endpoints_
-      ABSL_GUARDED_BY(mu_);
-};
-
 }  // namespace attune
 
-#endif  // ATTUNE_ORACLE_ENDPOINT_H_
+#endif  // ATTUNE_RPC_ENDPOINT_H_

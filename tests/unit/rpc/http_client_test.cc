@@ -1,4 +1,4 @@
-#include "oracle/http_client.h"
+#include "rpc/http_client.h"
 
 #include "gtest/gtest.h"
 #include "rpc/grpc_status.h"
@@ -39,6 +39,22 @@ TEST(HttpClientTest, SendsJsonAndReadsJson) {
   EXPECT_THAT(seen, HasSubstr("Content-Type: application/json\r\n"));
   EXPECT_THAT(seen, HasSubstr("Authorization: Bearer secret\r\n"));
   EXPECT_EQ(HttpBody(seen), R"({"query":["\"ä\""]})");
+}
+
+TEST(HttpClientTest, GetsWithoutABody) {
+  std::string seen;
+  HttpTestServer server([&](const std::string& request) {
+    seen = request;
+    return HttpAnswer("200 OK", R"({"data": []})");
+  });
+  HttpClient client;
+  EXPECT_OK(client.Post({.url = server.url(), .body = {}, .timeout = absl::Seconds(60)}));
+  ASSERT_OK_AND_ASSIGN(const json answer,
+                       client.Get(server.url() + "/v1/models", "secret", absl::Seconds(60)));
+  EXPECT_EQ(answer, json::parse(R"({"data": []})"));
+  EXPECT_THAT(seen, HasSubstr("GET /v1/models HTTP/1.1\r\n"));
+  EXPECT_THAT(seen, HasSubstr("Authorization: Bearer secret\r\n"));
+  EXPECT_EQ(HttpBody(seen), "");
 }
 
 TEST(HttpClientTest, SendsNoKeyUnlessThereIsOne) {

@@ -1,4 +1,4 @@
-#include "oracle/endpoint.h"
+#include "rpc/endpoint.h"
 
 #include <algorithm>
 #include <memory>
@@ -31,11 +31,6 @@ v1::CallSpec Calls(uint32_t attempts = 1) {
 
 class EndpointTest : public testing::Test {
  protected:
-  void SetUp() override {
-    endpoints_ = std::make_unique<Endpoints>(metrics_);
-    endpoint_ = endpoints_->Find("http/1", "http://there");
-  }
-
   absl::Status Call(const v1::CallSpec& calls, const absl::Status& answer) {
     return endpoint_->Call(calls, /*key=*/1, [&] {
       ++attempts_;
@@ -53,8 +48,9 @@ class EndpointTest : public testing::Test {
   double Value(const std::string& series) { return MetricValue(metrics_, series); }
 
   Metrics& metrics_ = ServedMetrics();
-  std::unique_ptr<Endpoints> endpoints_;
-  std::shared_ptr<Endpoint> endpoint_;
+  CallMetrics call_metrics_{metrics_, "oracle"};
+  std::unique_ptr<Endpoint> endpoint_ =
+      std::make_unique<Endpoint>("http/1", "http://there", call_metrics_);
   int attempts_ = 0;
 };
 
@@ -196,23 +192,13 @@ TEST_F(EndpointTest, StandsInLineNoLongerThanItsTime) {
   EXPECT_EQ(attempts_, 0);
 }
 
-TEST_F(EndpointTest, AddressesAreSharedByAllWhoAsk) {
-  EXPECT_EQ(endpoints_->Find("http/1", "http://there"), endpoint_);
-  EXPECT_NE(endpoints_->Find("http/1", "http://elsewhere"), endpoint_);
-}
-
-TEST_F(EndpointTest, UnusedAddressesAreForgottenWithTheirBreakers) {
+TEST_F(EndpointTest, TheBreakerIsForgottenWithTheEndpoint) {
   v1::CallSpec calls = Calls();
   calls.set_breaker_failures(1);
-  endpoints_->Find("http/1", "http://broken")
-      ->Call(calls, 1, [] { return absl::UnavailableError("x"); })
-      .IgnoreError();
+  Call(calls, absl::UnavailableError("x")).IgnoreError();
   EXPECT_EQ(Count("breaker_open"), 1);
-  for (size_t i = 0; i < Endpoints::kEndpointsMax; ++i) {
-    endpoints_->Find("http/1", absl::StrCat("http://", i));
-  }
+  endpoint_.reset();
   EXPECT_EQ(Count("breaker_open"), 0);
-  EXPECT_EQ(endpoints_->Find("http/1", "http://there"), endpoint_);  // in use
 }
 
 }  // namespace
