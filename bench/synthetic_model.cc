@@ -35,7 +35,7 @@ nlohmann::json ConfigOf(const LlamaShape& shape) {
           {"intermediate_size", shape.intermediate_size},
           {"num_hidden_layers", shape.num_layers},
           {"num_attention_heads", shape.num_heads},
-          {"num_key_value_heads", shape.num_heads},
+          {"num_key_value_heads", shape.num_kv_heads > 0 ? shape.num_kv_heads : shape.num_heads},
           {"max_position_embeddings", shape.max_position_embeddings},
           {"rms_norm_eps", 1e-5},
           {"rope_theta", 10000.0},

@@ -22,6 +22,7 @@ struct LlamaShape {
   int64_t num_heads;
   bool tied;
   int64_t max_position_embeddings;
+  int64_t num_kv_heads = 0;  // 0: num_heads
 };
 
 // Its config.json.

@@ -5,12 +5,11 @@
 #define ATTUNE_MODEL_ENGINE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <vector>
 
-#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -25,7 +24,7 @@ namespace attune {
 struct EngineOptions {
   int threads = 1;
   int64_t rows_max = 256;       // tokens run through a model at a time; at least 1
-  int64_t sequences_max = 256;  // responses decoded at a time
+  int64_t sequences_max = 64;   // responses decoded at a time
   int64_t cache_bytes = int64_t{1} << 30;  // keys and values of all sequences together
 };
 
@@ -62,25 +61,64 @@ class Engine {
  public:
   explicit Engine(const EngineOptions& options);
   ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
-  // Queues the request; the id is for Cancel. INVALID_ARGUMENT: an option is out of range, the
-  // prompt fails CheckPrompt (model/scorer.h), the policies of a mixture do not fit together, or a
-  // response could outgrow cache_bytes by itself.
-  [[nodiscard]] absl::StatusOr<uint64_t> Add(EngineRequest request);
+  // INVALID_ARGUMENT: an option is out of range, the prompt fails CheckPrompt (model/scorer.h), the
+  // policies of a mixture do not fit together, or a response could outgrow cache_bytes by itself.
+  static absl::Status Check(const EngineOptions& options, const EngineRequest& request);
+
+  // Queues a request that passes Check, under an id of the caller's that no other has.
+  void Add(uint64_t id, EngineRequest request);
   // Forgets the request: no callback comes from now on. Nothing happens if it has ended.
   void Cancel(uint64_t id);
 
-  bool idle() const;  // nothing is queued or running
+  bool idle() const { return active_.empty() && waiting_.empty(); }
   // One pass: admits what there is room for, runs a chunk of prompts and one token of every running
   // response. Of several policies, each runs its own rows.
   void Step();
 
-  int64_t running() const;  // responses
-  int64_t waiting() const;  // requests
+  int64_t running() const { return sequences_; }  // responses
+  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   double cache_use() const;  // share of cache_bytes
   const EngineCounters& counters() const { return counters_; }
 
  private:
+  struct Request;
+  struct Run;
+  struct Caches;
+  struct PlannedRun;
+  using RunList = std::list<Run>;
+
+  void Admit();
+  // What this step runs: of some responses, so many of the tokens that are due. Adds to *prefill
+  // those of prompts.
+  std::vector<PlannedRun> Plan(int64_t* prefill);
+  int64_t BytesFor(const Run& run, int64_t tokens) const;
+  // Whether there is room for so many bytes more, once runs that are younger than `run` and not
+  // planned have given up theirs.
+  bool MakeRoom(RunList::iterator run, int64_t bytes);
+  void Preempt(RunList::iterator run);
+  void RunPolicy(const Policy& policy, absl::Span<PlannedRun* const> plan, bool as_other);
+  void DrawRows(absl::Span<PlannedRun* const> rows, absl::Span<const float> logits);
+  // As Sampler::Next, from the mixture if there is one; logp is the policy's.
+  static Draw DrawNext(Sampler& sampler, const Request& request, const Generation& so_far,
+                       size_t sample, absl::Span<const float> logits,
+                       absl::Span<const float> other_logits, std::vector<float>* mixed);
+  void Finish(absl::Span<PlannedRun> plan);
+  // Each sample of a request goes on by itself.
+  void Split(RunList::iterator run, absl::Span<const Draw> draws);
+  // Appends a token; false when the response has ended with it.
+  bool Extend(Run* run, const Draw& draw);
+
+  const EngineOptions options_;
+  ThreadTeam team_;
+  KvPages pages_;
+  std::vector<Sampler> samplers_;
+  std::vector<float> logits_;
+  RunList active_;         // by age
+  RunList waiting_;        // in the order of admission
+  int64_t sequences_ = 0;  // responses of active_
   EngineCounters counters_;
 };
 

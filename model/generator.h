@@ -9,23 +9,11 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "model/generation.h"
 #include "model/policy.h"
 #include "model/sampler.h"
 
 namespace attune {
-
-enum class StopReason { kEndOfSequence, kLength };
-
-struct Generation {
-  std::vector<int32_t> token_ids;     // end-of-sequence token included
-  std::vector<float> logps;           // of each, under the untempered, untruncated policy (of
-                                      // GenerateMixture: the policy alone)
-  std::vector<float> sampling_logps;  // of each, under the distribution it was drawn from
-                                      // (greedy: 0)
-  StopReason stop_reason;
-
-  friend bool operator==(const Generation&, const Generation&) = default;
-};
 
 struct GenerationRequest {
   std::vector<int32_t> prompt_ids;    // at least one

@@ -57,7 +57,7 @@ TEST_F(InspectTest, DescribesAModel) {
   EXPECT_EQ(1, report["files"]["shards"]);
   EXPECT_EQ(report["sampling"]["weights_bytes"]["fp32"],
             report["sampling"]["weights_bytes"]["stored"]);
-  EXPECT_EQ(512 * 1280, report["sampling"]["kv_cache_bytes_full_context"]);
+  EXPECT_EQ(512 * 1920, report["sampling"]["kv_cache_bytes_full_context"]);
   EXPECT_EQ("BPE", report["tokenizer"]["kind"]);
   EXPECT_EQ(512, report["tokenizer"]["vocab_size"]);
   EXPECT_EQ(3, report["tokenizer"]["added_tokens"]);
@@ -83,7 +83,7 @@ TEST_F(InspectTest, WritesTextOrOneJsonObject) {
   EXPECT_THAT(out_.str(), AllOf(HasSubstr("stories260k: can be used\n"),
                                 HasSubstr("  model type           llama, LlamaForCausalLM\n"),
                                 HasSubstr("  total                260,032\n"),
-                                HasSubstr("a token, 640.0 KiB for a full context"), HasSubstr("2*"),
+                                HasSubstr("a token, 960.0 KiB for a full context"), HasSubstr("2*"),
                                 HasSubstr("* a stage that the trainer does not have yet"),
                                 Not(HasSubstr("Problems"))));
   std::ostringstream json;

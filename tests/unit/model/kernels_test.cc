@@ -238,7 +238,8 @@ TEST(MatMulTest, OfBf16IsTheSumOfRoundedProducts) {
     Floats alone(140 * n);
     for (int64_t row = 0; row < 140; ++row) {
       MatMul(&x[row * k], 1, packed, &alone[row * n]);
-      Floats rounded = Row(x, row, k);
+      const absl::Span<const float> inputs = Row(x, row, k);
+      Floats rounded(inputs.begin(), inputs.end());
       for (float& value : rounded) value = FloatOfBf16(Bf16OfFloat(value));
       ExpectNear(reference::MatVec(RowsOf(packed), rounded), Row(alone, row, n), 1e-6 * k);
     }

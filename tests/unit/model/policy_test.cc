@@ -93,15 +93,16 @@ TEST_P(PolicyTest, LoadedFromADirectoryGivesTheSameBits) {
             loaded->Forward(RowsOf(SomeIds(9), &loaded_cache)));
 }
 
-// Weights that bf16 holds exactly: nothing is lost, and nothing else changes.
-TEST_P(PolicyTest, Bf16WeightsGiveTheBitsOfTheirValues) {
+// Weights that bf16 holds exactly: what is lost is what inputs, keys and values lose.
+TEST_P(PolicyTest, ProductsOfBf16AreCloseToThoseOfFp32) {
   std::vector<float> rounded = weights_;
   for (float& weight : rounded) weight = FloatOfBf16(Bf16OfFloat(weight));
   const auto fp32 = Policy::Create(config_, rounded).value();
   const auto bf16 = Policy::Create(config_, rounded, TensorType::kBf16).value();
   KvCache cache, bf16_cache;
-  EXPECT_EQ(fp32->Forward(RowsOf(SomeIds(9), &cache)),
-            bf16->Forward(RowsOf(SomeIds(9), &bf16_cache)));
+  const std::vector<float> wanted = fp32->Forward(RowsOf(SomeIds(9), &cache));
+  const std::vector<float> states = bf16->Forward(RowsOf(SomeIds(9), &bf16_cache));
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_NEAR(wanted[i], states[i], 0.05);
 }
 
 TEST_P(PolicyTest, Bf16RoundsTheWeights) {
