@@ -13,13 +13,16 @@ namespace attune {
 namespace {
 
 constexpr size_t kBins = 256;
-constexpr size_t kSample = 2048;  // tokens looked at to guess how far down the kept ones go
+constexpr size_t kSample = 1024;  // tokens looked at to guess how far down the kept ones go
 
-// Ids whose value is at least `bound`, ascending.
-void Select(absl::Span<const float> values, float bound, std::vector<int32_t>* ids) {
-  ids->resize(values.size() + kSelectPadding);
-  ids->resize(static_cast<size_t>(
-      SelectAtLeast(values.data(), static_cast<int64_t>(values.size()), bound, ids->data())));
+// Ids whose value is at least `bound`, ascending; in `buffer`, which only grows, since making room
+// costs as much as looking.
+absl::Span<const int32_t> Select(absl::Span<const float> values, float bound,
+                                 std::vector<int32_t>* buffer) {
+  buffer->resize(std::max(buffer->size(), values.size() + kSelectPadding));
+  const int64_t count =
+      SelectAtLeast(values.data(), static_cast<int64_t>(values.size()), bound, buffer->data());
+  return absl::MakeConstSpan(buffer->data(), static_cast<size_t>(count));
 }
 
 bool HasTopK(const SamplingOptions& options, size_t tokens) {
@@ -71,7 +74,7 @@ Draw Sampler::Next(absl::Span<const float> logits, double u, const SamplingOptio
   const float max = Max(scores.data(), size);
   if (!std::isfinite(max)) return {0, max, max};  // nothing but end of sequence is possible
   if (options.temperature == 0) {
-    Select(scores, max, &kept_);
+    kept_ = Select(scores, max, &kept_buffer_);
     return {kept_.front(), logits[kept_.front()] - log_sum, 0};
   }
   if (!is_policy) {
@@ -149,26 +152,26 @@ double Sampler::Keep(absl::Span<const float> logits, float max, double total,
   // The likeliest token has weight 1. A token without weight is impossible, whatever top_k says.
   const float lowest_weight =
       std::max(static_cast<float>(options.min_p), std::numeric_limits<float>::denorm_min());
+  double mass = 0;
   if (options.top_p == 1 && !HasTopK(options, logits.size())) {
-    Select(weights_, lowest_weight, &kept_);
-    return MassOfKept();
+    kept_ = Select(weights_, lowest_weight, &kept_buffer_);
+    for (int32_t id : kept_) mass += weights_[id];
+    return mass;
   }
   const int32_t last = LastKept(logits, max, total, options);
   const float lowest = logits[last];
-  kept_.resize(candidates_.size());
+  kept_buffer_.resize(std::max(kept_buffer_.size(), candidates_.size()));
   size_t kept = 0;
   for (int32_t id : candidates_) {  // without branches, which would go either way
-    const bool is_top = (logits[id] > lowest) | ((logits[id] == lowest) & (id <= last));
-    kept_[kept] = id;
-    kept += is_top & (weights_[id] >= lowest_weight);
+    const float logit = logits[id];
+    const float weight = weights_[id];
+    const bool is_top = (logit > lowest) | ((logit == lowest) & (id <= last));
+    const bool is_kept = is_top & (weight >= lowest_weight);
+    kept_buffer_[kept] = id;
+    kept += is_kept;
+    mass += is_kept ? weight : 0;
   }
-  kept_.resize(kept);
-  return MassOfKept();
-}
-
-double Sampler::MassOfKept() const {
-  double mass = 0;
-  for (int32_t id : kept_) mass += weights_[id];
+  kept_ = absl::MakeConstSpan(kept_buffer_.data(), kept);
   return mass;
 }
 
@@ -213,7 +216,7 @@ void Sampler::CollectCandidates(absl::Span<const float> logits, float max, doubl
   const double reach_max = 128 * options.temperature;  // beyond it, weights are zero
   for (double reach = GuessReach(logits, max, total, options);; reach *= 2) {
     reach = std::min(reach, reach_max);
-    Select(logits, static_cast<float>(max - reach), &candidates_);
+    candidates_ = Select(logits, static_cast<float>(max - reach), &candidate_buffer_);
     StartBins(max, reach);
     for (int32_t id : candidates_) AddToBin(static_cast<size_t>(id), logits[id]);
     double mass = 0;
@@ -234,7 +237,7 @@ double Sampler::GuessReach(absl::Span<const float> logits, float max, double tot
   // With a margin, since too little must be collected again.
   const double share = 1.0 / static_cast<double>(stride);
   const double tokens_wanted = 1.5 * share * static_cast<double>(options.top_k) + 4;
-  const double tail_allowed = 0.75 * share * (1 - options.top_p) * total;
+  const double tail_allowed = 0.85 * share * (1 - options.top_p) * total;
   double tokens = 0, tail = 0;
   for (const Bin& bin : bins_) tail += bin.mass;
   size_t bin = 0;

@@ -66,7 +66,6 @@ class Sampler {
   // Fills kept_; returns the sum of their weights. `total` is the sum of all.
   double Keep(absl::Span<const float> logits, float max, double total,
               const SamplingOptions& options);
-  double MassOfKept() const;
   // The token that top_k and top_p keep last, from the likeliest down. Fills candidates_.
   int32_t LastKept(absl::Span<const float> logits, float max, double total,
                    const SamplingOptions& options);
@@ -81,15 +80,18 @@ class Sampler {
   size_t BinOf(float logit) const;
   void SortBin(size_t bin, absl::Span<const float> logits);  // into sorted_
 
+  // The spans are those of the last draw.
   std::vector<float> adjusted_;
-  std::vector<float> weights_;       // exp((logit - max) / temperature), by id
-  std::vector<double> block_sums_;   // of them
-  std::vector<int32_t> candidates_;  // ids, ascending
-  std::vector<Bin> bins_;            // of the candidates, from the likeliest down
-  float bins_begin_ = 0;             // the logit at which they begin
+  std::vector<float> weights_;      // exp((logit - max) / temperature), by id
+  std::vector<double> block_sums_;  // of them
+  std::vector<int32_t> candidate_buffer_;
+  absl::Span<const int32_t> candidates_;  // of the buffer: ids, ascending
+  std::vector<Bin> bins_;                 // of the candidates, from the likeliest down
+  float bins_begin_ = 0;                  // the logit at which they begin
   double bins_per_logit_ = 0;
   std::vector<int32_t> sorted_;  // ids of one bin, from the likeliest down
-  std::vector<int32_t> kept_;    // ids, ascending
+  std::vector<int32_t> kept_buffer_;
+  absl::Span<const int32_t> kept_;  // of the buffer: ids, ascending
 };
 
 }  // namespace attune
