@@ -84,6 +84,69 @@ TEST(SamplerTest, TopPCountsProbabilityAmongWhatTopKKept) {
   EXPECT_THAT(Drawable({.top_p = 0.6, .top_k = 2}, kLogits), ElementsAre(1, 3));
 }
 
+TEST(SamplerTest, MinPDropsWhatIsUnlikelyBesideTheLikeliest) {
+  EXPECT_THAT(Drawable({.min_p = 0.24}, kLogits), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(Drawable({.min_p = 0.26}, kLogits), ElementsAre(1, 2, 3));
+  EXPECT_THAT(Drawable({.min_p = 0.6}, kLogits), ElementsAre(1, 3));
+  EXPECT_THAT(Drawable({.min_p = 1}, kLogits), ElementsAre(1));
+  EXPECT_THAT(Drawable({.min_p = 1}, {3, 1, 3}), ElementsAre(0, 2));
+}
+
+TEST(SamplerTest, MinPComparesAfterTemperature) {
+  // Squared: 0.01, 0.16, 0.04, 0.09.
+  EXPECT_THAT(Drawable({.temperature = 0.5, .min_p = 0.26}, kLogits), ElementsAre(1, 3));
+}
+
+TEST(SamplerTest, MinPDoesNotChangeWhatTopPCounts) {
+  // Were min_p first, {0.4, 0.3} would be all, and 0.4 alone 0.57 of it.
+  EXPECT_THAT(Drawable({.top_p = 0.5, .min_p = 0.6}, kLogits), ElementsAre(1, 3));
+  EXPECT_THAT(Drawable({.top_p = 0.95, .min_p = 0.6}, kLogits), ElementsAre(1, 3));
+}
+
+TEST(SamplerTest, RepetitionPenaltyDividesPositiveLogitsAndMultipliesNegativeOnes) {
+  const std::vector<float> logits = {2, -1, 2, -1, 0};
+  const std::vector<int32_t> prompt = {0, 0}, response = {1, 0};
+  const SamplingContext context = {prompt, response, {}};
+  const SamplingOptions options = {.repetition_penalty = 2};
+  const double total = std::exp(1) + std::exp(-2) + std::exp(2) + std::exp(-1) + 1;
+  const Draw draw = Next(options, logits, 0, context);
+  EXPECT_EQ(0, draw.token);
+  EXPECT_NEAR(1 - std::log(total), draw.sampling_logp, 1e-6);
+  EXPECT_EQ(1, Next(options, logits, (std::exp(1) + 1e-3) / total, context).token);
+  EXPECT_EQ(2, Next(options, logits, (std::exp(1) + std::exp(-2) + 1e-3) / total, context).token);
+}
+
+TEST(SamplerTest, RepetitionPenaltyLeavesTheRecordedLogpAlone) {
+  const std::vector<int32_t> prompt = {1};
+  const Draw plain = Next({}, kLogits, 0.3, {});
+  const Draw draw = Next({.repetition_penalty = 1.5}, kLogits, 0.3, {prompt, {}, {}});
+  ASSERT_EQ(plain.token, draw.token);
+  EXPECT_EQ(plain.logp, draw.logp);
+  EXPECT_NE(draw.logp, draw.sampling_logp);
+}
+
+TEST(SamplerTest, MinNewTokensKeepsTheEndFromComing) {
+  const std::vector<int32_t> eos = {1, 3, 1000}, one = {0}, two = {0, 2};  // 1000 has no logit
+  const SamplingOptions options = {.min_new_tokens = 2};
+  for (double u : {0.0, 0.3, 0.5, 0.9}) {
+    EXPECT_EQ(0, Next(options, kLogits, u, {{}, {}, eos}).token % 2) << u;
+    EXPECT_EQ(0, Next(options, kLogits, u, {one, one, eos}).token % 2) << u;
+  }
+  const Draw draw = Next(options, kLogits, 0.3, {{}, two, eos});
+  EXPECT_EQ(1, draw.token);
+  EXPECT_EQ(draw.logp, draw.sampling_logp);
+  EXPECT_EQ(2, Next({.temperature = 0, .min_new_tokens = 2}, kLogits, 0, {{}, {}, eos}).token);
+}
+
+TEST(SamplerTest, TellsWhenNothingButTheEndIsPossible) {
+  const float never = -std::numeric_limits<float>::infinity();
+  const std::vector<int32_t> eos = {0};
+  for (double temperature : {0.0, 1.0}) {
+    const SamplingOptions options = {.temperature = temperature, .min_new_tokens = 1};
+    EXPECT_FALSE(std::isfinite(Next(options, {1, never}, 0.5, {{}, {}, eos}).logp));
+  }
+}
+
 TEST(SamplerTest, TopPFindsTheSameSetInAFlatVocabulary) {
   const std::vector<float> logits = RandomFloats(500, 1, 30);
   std::vector<std::pair<float, int32_t>> order;
@@ -147,6 +210,16 @@ TEST(SamplerTest, ChecksOptions) {
   EXPECT_THAT(CheckSamplingOptions({.top_p = 0}), StatusIs(kInvalid, "top_p is 0"));
   EXPECT_THAT(CheckSamplingOptions({.top_p = 1.1}), StatusIs(kInvalid, "top_p is 1.1"));
   EXPECT_THAT(CheckSamplingOptions({.top_k = -1}), StatusIs(kInvalid, "top_k is -1"));
+  EXPECT_THAT(CheckSamplingOptions({.min_p = -0.1}), StatusIs(kInvalid, "min_p is -0.1"));
+  EXPECT_THAT(CheckSamplingOptions({.min_p = 1.1}), StatusIs(kInvalid, "within 0-1"));
+  EXPECT_OK(CheckSamplingOptions({.min_p = 1, .repetition_penalty = 100}));
+  EXPECT_THAT(CheckSamplingOptions({.repetition_penalty = 0}),
+              StatusIs(kInvalid, "repetition_penalty is 0; it must be within 0.01-100"));
+  EXPECT_THAT(CheckSamplingOptions({.repetition_penalty = NAN}), StatusIs(kInvalid, "is nan"));
+  EXPECT_OK(CheckSamplingOptions({.min_new_tokens = 4, .max_new_tokens = 4}));
+  EXPECT_THAT(CheckSamplingOptions({.min_new_tokens = -1}), StatusIs(kInvalid, "min_new_tokens"));
+  EXPECT_THAT(CheckSamplingOptions({.min_new_tokens = 5, .max_new_tokens = 4}),
+              StatusIs(kInvalid, "min_new_tokens is 5; it must be within 0 and max_new_tokens, 4"));
   EXPECT_THAT(CheckSamplingOptions({.max_new_tokens = 0}), StatusIs(kInvalid, "max_new_tokens"));
 }
 
