@@ -19,6 +19,8 @@ namespace {
 
 constexpr size_t kNameMax = 63;
 constexpr int kAuxiliaryOraclesMax = 8;
+constexpr int kStopTextsMax = 16;
+constexpr size_t kStopTextBytesMax = 256;
 
 bool IsJobName(absl::string_view name) {
   return !name.empty() && name.size() <= kNameMax && absl::ascii_islower(name[0]) &&
@@ -38,12 +40,27 @@ void CheckTop(const v1::JobSpec& spec, Violations* violations) {
   block.Range("prompts_per_round", spec.prompts_per_round(), {1, 1e7});
 }
 
+void CheckStopTexts(const v1::SamplingSpec& sampling, Block* block) {
+  if (sampling.stop_size() > kStopTextsMax) {
+    block->Add("stop",
+               absl::StrCat("has ", sampling.stop_size(), " texts; at most ", kStopTextsMax));
+  }
+  for (int k = 0; k < sampling.stop_size(); ++k) {
+    const size_t bytes = sampling.stop(k).size();
+    if (bytes >= 1 && bytes <= kStopTextBytesMax) continue;
+    block->Add(absl::StrCat("stop[", k, "]"),
+               absl::StrCat("has ", bytes, " bytes; must have 1 to ", kStopTextBytesMax));
+  }
+}
+
 void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   Block block("sampling.", violations);
   if (sampling.num_generations() != 0) {  // 0: responses of the dataset alone
     block.Range("num_generations", sampling.num_generations(), {2, 64});
-  } else if (sampling.opponent() != v1::OPPONENT_NONE) {
-    block.Add("opponent", "must be none with sampling.num_generations 0, which samples nothing");
+  } else {
+    constexpr char kWhy[] = "must be none with sampling.num_generations 0, which samples nothing";
+    if (sampling.opponent() != v1::OPPONENT_NONE) block.Add("opponent", kWhy);
+    if (sampling.quantization() == v1::QUANTIZATION_INT8) block.Add("quantization", kWhy);
   }
   if (sampling.temperature() != 0) {  // 0 is greedy; what is nearly 0 would overflow
     block.Range("temperature", sampling.temperature(), {1e-4, 10});
@@ -53,6 +70,15 @@ void CheckSampling(const v1::SamplingSpec& sampling, Violations* violations) {
   block.Range("max_new_tokens", sampling.max_new_tokens(), {1, 32768});
   CheckEnum("opponent", sampling.opponent(), &block);
   block.Range("mixture_coef", sampling.mixture_coef(), {0, 1});
+  block.Range("min_p", sampling.min_p(), {0, 1});
+  block.Range("repetition_penalty", sampling.repetition_penalty(), {0.01, 100});
+  if (sampling.min_new_tokens() > sampling.max_new_tokens()) {
+    block.Add("min_new_tokens", absl::StrCat("is ", sampling.min_new_tokens(),
+                                             "; must be at most sampling.max_new_tokens, ",
+                                             sampling.max_new_tokens()));
+  }
+  CheckStopTexts(sampling, &block);
+  CheckEnum("quantization", sampling.quantization(), &block);
 }
 
 // Labels are those of the dataset's own responses.
@@ -66,8 +92,8 @@ void CheckDatasetOracle(const std::string& field, const v1::JobSpec& spec,
                                   spec.sampling().num_generations(), "; must be 0", kWhy));
   }
   if (spec.pairing().include_gold()) {
-    block.Add(field, absl::StrCat("is dataset, but pairing.include_gold is true; must be false",
-                                  kWhy));
+    block.Add(field,
+              absl::StrCat("is dataset, but pairing.include_gold is true; must be false", kWhy));
   }
 }
 
@@ -92,16 +118,17 @@ void CheckCurriculum(const v1::JobSpec& spec, Violations* violations) {
   CheckEnum("mixing", curriculum.mixing(), &block);
   const bool fixed = curriculum.mixing() == v1::DOMAIN_MIXING_FIXED;
   if (fixed != (curriculum.domain_weights_size() > 0)) {
-    block.Add("domain_weights", fixed ? "is required with mixing fixed"
-                                      : "is given, but only mixing fixed has it");
+    block.Add("domain_weights",
+              fixed ? "is required with mixing fixed" : "is given, but only mixing fixed has it");
   }
   for (int k = 0; k < curriculum.domain_weights_size(); ++k) {
     block.Range(absl::StrCat("domain_weights[", k, "].weight"),
                 curriculum.domain_weights(k).weight(), {0, 1e6, End::kExcluded});
   }
   if (curriculum.mixing() == v1::DOMAIN_MIXING_GAIN && spec.evaluation().holdout_prompts() == 0) {
-    block.Add("mixing", "is gain, which is measured on held-out prompts, but "
-                        "evaluation.holdout_prompts is 0");
+    block.Add("mixing",
+              "is gain, which is measured on held-out prompts, but "
+              "evaluation.holdout_prompts is 0");
   }
   block.Range("band_low", curriculum.band_low(), {0, 1e9});
   if (curriculum.has_band_high()) {

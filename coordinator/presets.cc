@@ -21,6 +21,7 @@ constexpr char kDefaults[] = R"(
   sampling {
     num_generations: 5 temperature: 0.7 top_p: 0.95 top_k: 0 max_new_tokens: 128
     opponent: OPPONENT_NONE mixture_coef: 0.5
+    min_p: 0 repetition_penalty: 1 min_new_tokens: 0 quantization: QUANTIZATION_NONE
   }
   pairing {
     min_margin: 0 include_gold: false length_penalty: 0 tie_policy: TIE_POLICY_DROP

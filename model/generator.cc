@@ -72,14 +72,13 @@ absl::StatusOr<Responses> GenerateMixture(const Policy& policy, const Policy& ot
 
 absl::StatusOr<Generation> GenerateOne(const Policy& policy, absl::Span<const int32_t> prompt_ids,
                                        uint64_t sample_key, const SamplingOptions& options,
-                                       absl::FunctionRef<void(int32_t)> take) {
+                                       absl::FunctionRef<bool(int32_t)> take) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(options));
   EngineRequest common;
   common.policy = Borrowed(policy);
   common.options = options;
   common.on_token = [take](size_t, const Generation& so_far) {
-    take(so_far.token_ids.back());
-    return false;
+    return take(so_far.token_ids.back());
   };
   ATTUNE_ASSIGN_OR_RETURN(
       Responses responses,

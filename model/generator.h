@@ -38,12 +38,13 @@ struct GenerationRequest {
     const Policy& policy, const Policy& other, double other_weight,
     absl::Span<const GenerationRequest> requests, const SamplingOptions& options);
 
-// As Generate for one sample of one prompt; calls take(token) as soon as each is drawn.
+// As Generate for one sample of one prompt; calls take(token) as soon as each is drawn. If that
+// returns true, the response ends there, with kStop unless the token ends it anyway.
 [[nodiscard]] absl::StatusOr<Generation> GenerateOne(const Policy& policy,
                                                      absl::Span<const int32_t> prompt_ids,
                                                      uint64_t sample_key,
                                                      const SamplingOptions& options,
-                                                     absl::FunctionRef<void(int32_t)> take);
+                                                     absl::FunctionRef<bool(int32_t)> take);
 
 }  // namespace attune
 

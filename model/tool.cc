@@ -18,6 +18,7 @@
 #include "model/generator.h"
 #include "model/policy.h"
 #include "model/scorer.h"
+#include "model/tokenizer/stop_texts.h"
 #include "model/tokenizer/stream_decoder.h"
 #include "model/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
@@ -126,17 +127,25 @@ absl::StatusOr<std::vector<Text>> ReadPrompts(const GenerateCommand& command) {
   return prompts;
 }
 
+bool EndsSequence(const Model& model, int32_t token) {
+  const std::vector<int32_t>& eos = model.policy->config().eos_token_ids;
+  return std::find(eos.begin(), eos.end(), token) != eos.end();
+}
+
 // Prompt and responses as text, while it is drawn.
 absl::Status WriteText(const Model& model, const GenerationRequest& request,
-                       const SamplingOptions& options, std::ostream& out) {
-  const std::vector<int32_t>& eos = model.policy->config().eos_token_ids;
+                       const SamplingOptions& options, const std::vector<std::string>& stop,
+                       std::ostream& out) {
   for (size_t i = 0; i < request.sample_keys.size(); ++i) {
     if (i > 0) out << "\n";
     out << model.tokenizer->Decode(request.prompt_ids, /*skip_special_tokens=*/true);
     StreamDecoder text(model.tokenizer.get(), request.prompt_ids);
+    StopTexts stop_texts(model.tokenizer.get(), request.prompt_ids, stop);
     const auto write = [&](int32_t token) {
-      if (std::find(eos.begin(), eos.end(), token) == eos.end()) out << text.Push(token);
+      if (EndsSequence(model, token)) return true;
+      out << text.Push(token);
       out.flush();
+      return stop_texts.Push(token);
     };
     ATTUNE_RETURN_IF_ERROR(
         GenerateOne(*model.policy, request.prompt_ids, request.sample_keys[i], options, write)
@@ -146,11 +155,27 @@ absl::Status WriteText(const Model& model, const GenerationRequest& request,
   return CheckWritten(out);
 }
 
+// Cuts the response after the token that completes a stop text. A token depends on those before it
+// alone: it is the response that would have ended there.
+void EndAtStopText(const Model& model, const std::vector<int32_t>& prompt_ids,
+                   const std::vector<std::string>& stop, Generation* generation) {
+  StopTexts stop_texts(model.tokenizer.get(), prompt_ids, stop);
+  for (size_t i = 0; i < generation->token_ids.size(); ++i) {
+    if (EndsSequence(model, generation->token_ids[i])) return;
+    if (!stop_texts.Push(generation->token_ids[i])) continue;
+    generation->token_ids.resize(i + 1);
+    generation->logps.resize(i + 1);
+    generation->sampling_logps.resize(i + 1);
+    generation->stop_reason = StopReason::kStop;
+    return;
+  }
+}
+
 void WriteJson(const Model& model, const std::string& prompt,
                const std::vector<int32_t>& prompt_ids, const std::vector<Generation>& generations,
                std::ostream& out) {
   for (const Generation& generation : generations) {
-    const bool stopped = generation.stop_reason == StopReason::kEndOfSequence;
+    const bool stopped = generation.stop_reason != StopReason::kLength;
     WriteLine({{"prompt", prompt},
                {"text", DecodeCompletion(*model.tokenizer, prompt_ids, generation.token_ids,
                                          model.policy->config().eos_token_ids)},
@@ -184,6 +209,9 @@ absl::StatusOr<std::vector<float>> LogprobsOfLine(
 
 absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(command.sampling));
+  if (std::find(command.stop.begin(), command.stop.end(), "") != command.stop.end()) {
+    return absl::InvalidArgumentError("a stop text is empty; it must have at least one character");
+  }
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<Text> prompts, ReadPrompts(command));
   ATTUNE_ASSIGN_OR_RETURN(const Model model, LoadModel(command.model));
   std::vector<GenerationRequest> requests(prompts.size());
@@ -196,11 +224,14 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
     }
   }
   if (command.prompts_file.empty() && !command.json) {
-    return WriteText(model, requests[0], command.sampling, out);
+    return WriteText(model, requests[0], command.sampling, command.stop, out);
   }
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<Generation>> responses,
+  ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<Generation>> responses,
                           GenerateAll(*model.policy, requests, command.sampling));
   for (size_t i = 0; i < prompts.size(); ++i) {
+    for (Generation& response : responses[i]) {
+      EndAtStopText(model, requests[i].prompt_ids, command.stop, &response);
+    }
     WriteJson(model, prompts[i].text, requests[i].prompt_ids, responses[i], out);
   }
   return CheckWritten(out);

@@ -23,6 +23,7 @@ struct GenerateCommand {
   std::string prompt;        // used when prompts_file is empty
   std::string prompts_file;  // JSON lines {"prompt": ...} or {"messages": ...}
   SamplingOptions sampling;
+  std::vector<std::string> stop;  // texts that end a response, and are its end
   int64_t num_generations = 1;
   uint64_t seed = 0;
   bool json = false;  // for a single prompt; a file is always answered in JSON lines

@@ -29,6 +29,15 @@ void AddGenerate(CLI::App* app, attune::GenerateCommand* command) {
       ->capture_default_str();
   sub->add_option("--top-k", sampling->top_k, "This many likeliest tokens; 0 is all")
       ->capture_default_str();
+  sub->add_option("--min-p", sampling->min_p, "Tokens this much as likely as the likeliest one")
+      ->capture_default_str();
+  sub->add_option("--repetition-penalty", sampling->repetition_penalty,
+                  "Above 1, tokens that have occurred get less likely")
+      ->capture_default_str();
+  sub->add_option("--min-new-tokens", sampling->min_new_tokens, "Shortest response, tokens")
+      ->capture_default_str();
+  sub->add_option("--stop", command->stop, "Text that ends a response; may be repeated")
+      ->allow_extra_args(false);
   sub->add_option("--num-generations", command->num_generations, "Responses to each prompt")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

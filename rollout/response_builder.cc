@@ -60,6 +60,18 @@ absl::Status CheckSampling(const v1::SampleRequest& request) {
   const uint32_t new_tokens = sampling.max_new_tokens();
   check("max_new_tokens", sampling.has_max_new_tokens(), new_tokens,
         new_tokens >= 1 && new_tokens <= 32768, "1-32768");
+  // Of these, what is not set is off.
+  check("min_p", true, sampling.min_p(), sampling.min_p() >= 0 && sampling.min_p() <= 1, "0-1");
+  const double penalty = sampling.repetition_penalty();
+  check("repetition_penalty", true, penalty,
+        !sampling.has_repetition_penalty() || (penalty >= 0.01 && penalty <= 100), "0.01-100");
+  check("min_new_tokens", true, sampling.min_new_tokens(), sampling.min_new_tokens() <= new_tokens,
+        "0-max_new_tokens");
+  check("stop", true, sampling.stop_size(), sampling.stop_size() <= 16, "0-16 texts");
+  for (const std::string& text : sampling.stop()) {
+    const double bytes = static_cast<double>(text.size());
+    check("stop", true, bytes, bytes >= 1 && bytes <= 256, "1-256 bytes");
+  }
   if (sampling.opponent() == v1::OPPONENT_MIXTURE) {
     const double coef = sampling.mixture_coef();
     check("mixture_coef", sampling.has_mixture_coef(), coef, coef >= 0 && coef <= 1, "0-1");

@@ -24,10 +24,14 @@ namespace {
 constexpr int kSequencesMax = 32;
 
 SamplingOptions ToOptions(const v1::SamplingSpec& sampling) {
-  return {.temperature = sampling.temperature(),
-          .top_p = sampling.top_p(),
-          .top_k = sampling.top_k(),
-          .max_new_tokens = sampling.max_new_tokens()};
+  return {
+      .temperature = sampling.temperature(),
+      .top_p = sampling.top_p(),
+      .top_k = sampling.top_k(),
+      .min_p = sampling.min_p(),
+      .repetition_penalty = sampling.has_repetition_penalty() ? sampling.repetition_penalty() : 1,
+      .min_new_tokens = sampling.min_new_tokens(),
+      .max_new_tokens = sampling.max_new_tokens()};
 }
 
 // `generation` as the response it is, but for what AddAsked fills. `logps` are the current

@@ -133,6 +133,8 @@ const std::vector<RangeCase>& RangeCases() {
       {"sampling.top_p", "above 0 and at most 1", {1e-9, 1}, {0, -1, 1.1}},
       {"sampling.top_k", "between 0 and 1000000", {0, 1e6}, {1e6 + 1}},
       {"sampling.max_new_tokens", "between 1 and 32768", {1, 32768}, {0, 32769}},
+      {"sampling.min_p", "between 0 and 1", {0, 1}, {-0.1, 1.1}},
+      {"sampling.repetition_penalty", "between 0.01 and 100", {0.01, 100}, {0, 101}},
       {"pairing.min_margin", "between 0 and 1000000000", {0, 1e9}, {-1, 2e9}},
       {"pairing.min_chosen_score", "between -1000000000 and 1000000000", {-1e9, 1e9}, {-2e9, 2e9}},
       {"pairing.min_margin_student", "between 0 and 1000000000", {0, 1e9}, {-1, 2e9}},
@@ -193,6 +195,48 @@ TEST_F(JobSpecTest, HoldoutIsLimitedEvenForAHugeDataset) {
               }),
               testing::Contains("evaluation.holdout_prompts: is 100001; must be between 0 and "
                                 "100000"));
+}
+
+TEST_F(JobSpecTest, NoMoreNewTokensAreForcedThanAllowed) {
+  const auto with = [&](uint32_t min_new_tokens) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      spec.mutable_sampling()->set_max_new_tokens(20);
+      spec.mutable_sampling()->set_min_new_tokens(min_new_tokens);
+    });
+  };
+  EXPECT_THAT(with(20), IsEmpty());
+  EXPECT_THAT(with(21), ElementsAre("sampling.min_new_tokens: is 21; must be at most "
+                                    "sampling.max_new_tokens, 20"));
+}
+
+TEST_F(JobSpecTest, StopTextsAreFewAndShort) {
+  const auto with = [&](const std::vector<std::string>& texts) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      spec.mutable_sampling()->mutable_stop()->Assign(texts.begin(), texts.end());
+    });
+  };
+  EXPECT_THAT(with({"\n", std::string(256, 'x')}), IsEmpty());
+  EXPECT_THAT(with(std::vector<std::string>(16, "x")), IsEmpty());
+  EXPECT_THAT(with(std::vector<std::string>(17, "x")),
+              ElementsAre("sampling.stop: has 17 texts; at most 16"));
+  EXPECT_THAT(with({"x", "", std::string(257, 'x')}),
+              ElementsAre("sampling.stop[1]: has 0 bytes; must have 1 to 256",
+                          "sampling.stop[2]: has 257 bytes; must have 1 to 256"));
+}
+
+TEST_F(JobSpecTest, QuantizationIsOfWhatIsSampled) {
+  const auto with = [&](v1::Quantization quantization, uint32_t num_generations) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      spec.mutable_sampling()->set_quantization(quantization);
+      spec.mutable_sampling()->set_num_generations(num_generations);
+    });
+  };
+  EXPECT_THAT(with(v1::QUANTIZATION_INT8, 2), IsEmpty());
+  EXPECT_THAT(with(v1::QUANTIZATION_INT8, 0),
+              testing::Contains("sampling.quantization: must be none with "
+                                "sampling.num_generations 0, which samples nothing"));
+  EXPECT_THAT(with(static_cast<v1::Quantization>(9), 2),
+              ElementsAre("sampling.quantization: is 9; must be one of none, int8"));
 }
 
 TEST_F(JobSpecTest, AGateNeedsHeldOutPrompts) {
@@ -277,9 +321,9 @@ TEST_F(JobSpecTest, PathsOfOraclesAreUnderTheModelRoot) {
   *sum.add_parts()->mutable_oracle() = spec_.oracle();
   sum.mutable_parts(0)->mutable_oracle()->set_path("nowhere/l.tsv");
   *spec_.mutable_oracle() = sum;
-  EXPECT_THAT(Resolve(), ElementsAre(testing::AllOf(
-                             HasSubstr("oracle.parts[0].oracle.path: is /"),
-                             HasSubstr("/nowhere/l.tsv; there is no such file"))));
+  EXPECT_THAT(Resolve(),
+              ElementsAre(testing::AllOf(HasSubstr("oracle.parts[0].oracle.path: is /"),
+                                         HasSubstr("/nowhere/l.tsv; there is no such file"))));
 }
 
 TEST_F(JobSpecTest, OnlineComparesTwo) {
@@ -390,8 +434,9 @@ TEST_F(OfflineJobTest, GroupsAreOfOneSize) {
   const std::string row = R"({"prompt": "p", "responses": ["a", "b", "c"], "rewards": [1, 2, 3]})";
   ASSERT_OK_AND_ASSIGN(const std::string rows, ReadFile(Path("prompts.jsonl")));
   ASSERT_OK(WriteFile(Path("prompts.jsonl"), rows + row));
-  EXPECT_THAT(Resolve(), ElementsAre(HasSubstr(
-                             "whose prompt 100 has 3 responses of its own, and the first one 2")));
+  EXPECT_THAT(
+      Resolve(),
+      ElementsAre(HasSubstr("whose prompt 100 has 3 responses of its own, and the first one 2")));
 }
 
 }  // namespace

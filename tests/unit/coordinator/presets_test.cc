@@ -32,15 +32,19 @@ void ExpectBlocks(const v1::JobSpec& spec, const std::string& sampling, const st
   const std::string optimiser =
       "weight_decay: 0 adam_beta1: 0.9 adam_beta2: 0.999 adam_epsilon: 1e-08 zero_stage: 1 "
       "precision: PRECISION_FP32 ";
-  EXPECT_EQ(Text(spec.sampling()), sampling + "opponent: OPPONENT_NONE mixture_coef: 0.5 ");
+  EXPECT_EQ(Text(spec.sampling()),
+            sampling +
+                "opponent: OPPONENT_NONE mixture_coef: 0.5 min_p: 0 repetition_penalty: 1 "
+                "min_new_tokens: 0 quantization: QUANTIZATION_NONE ");
   EXPECT_EQ(Text(spec.pairing()),
             pairing + "tie_policy: TIE_POLICY_DROP target: " + target +
                 " win_rate: WIN_RATE_OTHERS max_length_ratio: 0 drop_same_text: false "
                 "defects { repeated_ngram: 0 max_repeats: 3 over_length: false } "
                 "ches_percentile: 100 ");
   EXPECT_EQ(Text(spec.objective()),
-            objective + "loss_weights: 1 f_divergence_type: F_DIVERGENCE_TYPE_REVERSE_KL "
-                        "ld_alpha: 1 sampo: false use_weighting: false ");
+            objective +
+                "loss_weights: 1 f_divergence_type: F_DIVERGENCE_TYPE_REVERSE_KL "
+                "ld_alpha: 1 sampo: false use_weighting: false ");
   EXPECT_EQ(Text(spec.training()), training + optimiser);
 }
 
@@ -111,13 +115,18 @@ TEST(PresetsTest, NothingGivenIsDnoPrctWithTheDefaults) {
 
 TEST(PresetsTest, WhatIsGivenStays) {
   const v1::JobSpec spec = Resolve(
-      "name: 'x' algorithm: ALGORITHM_ITERATIVE_DPO seed: 0 sampling { temperature: 0 top_k: 5 } "
+      "name: 'x' algorithm: ALGORITHM_ITERATIVE_DPO seed: 0 sampling { temperature: 0 top_k: 5 "
+      "repetition_penalty: 1.2 min_new_tokens: 4 stop: 'Q:' quantization: QUANTIZATION_INT8 } "
       "pairing { strategy: PAIRING_STRATEGY_LARGE_MARGIN } objective { reference: REFERENCE_NONE } "
       "training { warmup_ratio: 0 max_grad_norm: 0 } evaluation { holdout_prompts: 0 }");
   EXPECT_EQ(spec.name(), "x");
   EXPECT_EQ(spec.seed(), 0);
   EXPECT_EQ(spec.sampling().temperature(), 0);
   EXPECT_EQ(spec.sampling().top_k(), 5);
+  EXPECT_EQ(spec.sampling().repetition_penalty(), 1.2);
+  EXPECT_EQ(spec.sampling().min_new_tokens(), 4);
+  EXPECT_EQ(spec.sampling().stop(0), "Q:");
+  EXPECT_EQ(spec.sampling().quantization(), v1::QUANTIZATION_INT8);
   EXPECT_EQ(spec.sampling().num_generations(), 8);
   EXPECT_EQ(spec.objective().reference(), v1::REFERENCE_NONE);
   EXPECT_EQ(spec.training().warmup_ratio(), 0);

@@ -123,10 +123,29 @@ TEST_F(GeneratorTest, OneAtATimeIsTheSameAndTellsEachToken) {
     std::vector<int32_t> taken;
     ASSERT_OK_AND_ASSIGN(const Generation one,
                          GenerateOne(*policy_, requests[i].prompt_ids, requests[i].sample_keys[1],
-                                     options, [&](int32_t token) { taken.push_back(token); }));
+                                     options, [&](int32_t token) {
+                                       taken.push_back(token);
+                                       return false;
+                                     }));
     EXPECT_EQ(results[i][1], one);
     EXPECT_EQ(one.token_ids, taken);
   }
+}
+
+TEST_F(GeneratorTest, OneEndsWhereItsTakerWantsNoMore) {
+  const GenerationRequest request = Requests(1)[0];
+  const SamplingOptions options = {.max_new_tokens = 12};
+  const auto take_up_to = [&](int wanted) {
+    int taken = 0;
+    return GenerateOne(*policy_, request.prompt_ids, request.sample_keys[0], options,
+                       [&](int32_t) { return ++taken == wanted; })
+        .value();
+  };
+  const Generation all = take_up_to(100);
+  ASSERT_GT(all.token_ids.size(), 3u);
+  const Generation some = take_up_to(3);
+  EXPECT_EQ(std::vector<int32_t>(all.token_ids.begin(), all.token_ids.begin() + 3), some.token_ids);
+  EXPECT_EQ(StopReason::kStop, some.stop_reason);
 }
 
 TEST_F(GeneratorTest, TellsWhenWeightsAreNotFinite) {

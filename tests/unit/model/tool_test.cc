@@ -51,6 +51,40 @@ TEST_F(ToolTest, ContinuesAPromptAsText) {
   EXPECT_THAT(out_.str(), StartsWith("Once upon a time, there was a little girl named Lily."));
 }
 
+TEST_F(ToolTest, EndsAResponseWithAStopText) {
+  GenerateCommand command = {.model = kModel,
+                             .prompt = "Once upon a time",
+                             .sampling = {.temperature = 0, .max_new_tokens = 40},
+                             .stop = {"Lily. She", "girl named", "nowhere"}};
+  ASSERT_OK(RunGenerate(command, out_));
+  EXPECT_EQ("Once upon a time, there was a little girl named\n", out_.str());
+  out_.str("");
+  command.json = true;
+  ASSERT_OK(RunGenerate(command, out_));
+  const json stopped = Lines(out_.str())[0];
+  EXPECT_EQ(", there was a little girl named", stopped["text"]);
+  EXPECT_EQ("stop", stopped["finish_reason"]);
+  EXPECT_EQ(stopped["ids"].size(), stopped["logps"].size());
+  command.stop = {""};
+  EXPECT_THAT(RunGenerate(command, out_), StatusIs(kInvalid, "a stop text is empty"));
+}
+
+TEST_F(ToolTest, NoResponseIsShorterThanMinNewTokens) {
+  GenerateCommand command = FileCommand("{\"prompt\": \"Once upon\"}");
+  command.num_generations = 20;
+  command.sampling.max_new_tokens = 400;
+  const auto shortest = [&](int64_t min_new_tokens) {
+    command.sampling.min_new_tokens = min_new_tokens;
+    std::ostringstream out;
+    EXPECT_OK(RunGenerate(command, out));
+    size_t tokens = 400;
+    for (const json& line : Lines(out.str())) tokens = std::min(tokens, line["ids"].size());
+    return tokens;
+  };
+  EXPECT_LT(shortest(0), 300u);
+  EXPECT_GT(shortest(300), 300u);
+}
+
 TEST_F(ToolTest, AnswersAFileInItsOrderWhateverTheBatches) {
   std::string prompts;
   for (int i = 0; i < 40; ++i) prompts += json{{"prompt", std::string(1 + i, 'a')}}.dump() + "\n";

@@ -490,12 +490,18 @@ TEST_F(ResponseSamplerTest, NamesEverySamplingFieldThatIsMissingOrOutOfRange) {
   request.mutable_sampling()->clear_temperature();
   request.mutable_sampling()->set_top_p(0);
   request.mutable_sampling()->set_max_new_tokens(0);
+  request.mutable_sampling()->set_min_p(2);
+  request.mutable_sampling()->set_repetition_penalty(0);
+  request.mutable_sampling()->set_min_new_tokens(1);
+  request.mutable_sampling()->add_stop("");
   std::vector<std::string> fields;
   for (const FieldViolation& violation : FieldViolations(Sample(request).status())) {
     fields.push_back(violation.field);
   }
   EXPECT_THAT(fields, ElementsAre("sampling.num_generations", "sampling.temperature",
-                                  "sampling.top_p", "sampling.max_new_tokens"));
+                                  "sampling.top_p", "sampling.max_new_tokens", "sampling.min_p",
+                                  "sampling.repetition_penalty", "sampling.min_new_tokens",
+                                  "sampling.stop"));
 }
 
 TEST_F(ResponseSamplerTest, RefusesMorePromptsThanItsLimit) {
