@@ -21,6 +21,8 @@ namespace {
 
 constexpr char kModelTool[] = "attune-model";
 constexpr char kJudgeTool[] = "attune-judge";
+constexpr char kServeTool[] = "attune-serve";
+constexpr char kServe[] = "serve";
 constexpr char kEvaluate[] = "evaluate";
 
 struct OfflineCommand {
@@ -34,7 +36,8 @@ constexpr OfflineCommand kCommands[] = {
     {"tokenize", "Text to token ids and back; no server", kModelTool},
     {"logprobs", "Log-probabilities of given completions; no server", kModelTool},
     {"inspect", "What a model is, needs and lacks to be used; no server", kModelTool},
-    {"judge", "Verdicts of an oracle, and how good they are; no server", kJudgeTool}};
+    {"judge", "Verdicts of an oracle, and how good they are; no server", kJudgeTool},
+    {kServe, "A model behind OpenAI's HTTP API (see attune serve --help)", kServeTool}};
 
 bool NamesAJob(char** argv) {
   for (; *argv != nullptr; ++argv) {
@@ -110,8 +113,10 @@ bool IsOfflineCommand(char** argv) {
 }
 
 int ExecOfflineCommand(char** argv) {
+  const std::string name = argv[1];
+  if (name == kServe) return Exec(kServeTool, argv + 1);  // a binary of one command
   for (const OfflineCommand& command : kCommands) {
-    if (std::string(argv[1]) == command.name) return Exec(command.binary, argv);
+    if (name == command.name) return Exec(command.binary, argv);
   }
   return Exec(kJudgeTool, argv);
 }

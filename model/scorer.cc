@@ -1,6 +1,8 @@
 #include "model/scorer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -57,6 +59,20 @@ std::vector<PolicyRow> CompletionRows(absl::Span<const int32_t> prompt_ids,
     rows.push_back({cache, static_cast<int64_t>(i), token, i >= first});
   }
   return rows;
+}
+
+// `count` is at least 1.
+std::vector<TokenLogProb> Likeliest(absl::Span<const float> logits, int64_t count) {
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto last = ids.begin() + std::min<int64_t>(count, ids.size());
+  std::partial_sort(ids.begin(), last, ids.end(), [&](int32_t a, int32_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
+  const float normaliser = LogSumExp(logits.data(), logits.size());
+  std::vector<TokenLogProb> top;
+  for (auto id = ids.begin(); id != last; ++id) top.push_back({*id, logits[*id] - normaliser});
+  return top;
 }
 
 }  // namespace
@@ -123,6 +139,21 @@ absl::StatusOr<std::vector<double>> SummedLogProbs(
         }));
   }
   return sums;
+}
+
+absl::StatusOr<std::vector<std::vector<TokenLogProb>>> TopLogProbs(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const int32_t> completion_ids, int64_t count) {
+  ATTUNE_RETURN_IF_ERROR(CheckCompletion(policy, prompt_ids, completion_ids));
+  std::vector<std::vector<TokenLogProb>> tops;
+  KvCache cache;
+  ATTUNE_RETURN_IF_ERROR(ForwardInChunks(
+      policy, CompletionRows(prompt_ids, completion_ids, &cache),
+      [&](size_t, absl::Span<const float> logits) {
+        tops.push_back(Likeliest(logits, count));
+        return std::isfinite(tops.back().front().logp) ? absl::OkStatus() : NotFiniteError();
+      }));
+  return tops;
 }
 
 absl::StatusOr<std::vector<float>> CompletionHiddenSum(const Policy& policy,

@@ -30,6 +30,20 @@ absl::Status CheckPrompt(const Policy& policy, absl::Span<const int32_t> prompt_
     const Policy& policy, absl::Span<const int32_t> prompt_ids,
     absl::Span<const std::vector<int32_t>> completions);
 
+struct TokenLogProb {
+  int32_t id;
+  float logp;  // natural
+
+  friend bool operator==(const TokenLogProb&, const TokenLogProb&) = default;
+};
+
+// In the place of each completion token, the `count` likeliest tokens of the vocabulary (all, where
+// it has fewer) from the likeliest down, of equals the lower id first; the numbers, and the errors,
+// of CompletionLogProbs.
+[[nodiscard]] absl::StatusOr<std::vector<std::vector<TokenLogProb>>> TopLogProbs(
+    const Policy& policy, absl::Span<const int32_t> prompt_ids,
+    absl::Span<const int32_t> completion_ids, int64_t count);
+
 // The sum, over the completion's tokens, of the final hidden state (after the last norm: what the
 // head reads) at the position that predicts the token, [hidden_size]: from the last token of the
 // prompt to the last but one of the completion. S(y) of Razin et al. 2024. Summed in double in the

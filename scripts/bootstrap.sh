@@ -12,6 +12,7 @@ packages=(
   librocksdb-dev prometheus-cpp-dev libopenmpi-dev openmpi-bin
   libabsl-dev libgtest-dev libgmock-dev libyaml-cpp-dev nlohmann-json3-dev
   libpcre2-dev libutf8proc-dev libcli11-dev libssl-dev libcurl4-openssl-dev
+  libcpp-httplib-dev
   python3 python3-grpcio python3-protobuf
 )
 

@@ -19,9 +19,10 @@ COLUMNS_MAX = 100
 FLAGS_MAX = 12
 
 SOURCE_FOLDERS = ("common", "rpc", "spec", "storage", "model", "comm", "oracle", "rollout",
-                  "worker", "coordinator", "client")
+                  "worker", "coordinator", "serve", "client")
 SERVERS = {"coordinator": "attune-coordinator", "rollout": "attune-rollout",
-           "oracle": "attune-oracle", "worker": "attune-trainer"}
+           "oracle": "attune-oracle", "worker": "attune-trainer",
+           "serve": "attune-serve"}
 
 # Who may include whom. `proto` stands for the generated headers.
 LAYERS = {
@@ -35,6 +36,7 @@ LAYERS = {
     "worker": {"common", "proto", "rpc", "model", "comm", "worker"},
     "rollout": {"common", "proto", "rpc", "model", "rollout"},
     "oracle": {"common", "proto", "rpc", "spec", "model", "oracle"},
+    "serve": {"common", "model", "serve"},
     "client": {"common", "proto", "rpc", "spec", "client"},
 }
 # Headers of libraries, and the only places that may include them.
@@ -47,6 +49,7 @@ LIBRARIES = {
               "client/")),
     "prometheus-cpp": (("prometheus/",), ("common/metrics.",)),
     "libcurl": (("curl/",), ("rpc/http_client.",)),
+    "cpp-httplib": (("httplib.h",), ("serve/http_server.",)),
 }
 # Outside common/ and tests: the doors to time, chance, files and the environment are common's.
 BANNED_CALLS = {
