@@ -165,6 +165,7 @@ class HttpServer::Impl : public httplib::Server {
       : handler_(std::move(handler)), stop_event_(::eventfd(0, EFD_CLOEXEC)) {
     new_task_queue = [this] { return new ConnectionThreads(&listening_); };
     set_tcp_nodelay(true);
+    set_keep_alive_timeout(absl::ToInt64Seconds(kIdleTime));  // what the header Keep-Alive says
     set_payload_max_length(kBodyBytesMax);
     set_socket_options([](socket_t socket) {  // httplib's default lets two servers share a port
       const int yes = 1;
@@ -228,6 +229,7 @@ class HttpServer::Impl : public httplib::Server {
       ok = process_request(
           connection, /*close_connection=*/false, ends, [](httplib::Request& request) {
             request.headers.erase("Accept-Encoding");  // compression would hold tokens back
+            request.headers.erase("Content-Type");     // forms would be taken apart
             request.ranges.clear();
             if (request.path.size() > kPathBytesMax) request.path = "/";
           });
@@ -266,7 +268,7 @@ class HttpServer::Impl : public httplib::Server {
   void Reply(const httplib::Request& request, const std::string& body,
              httplib::Response& response) {
     HttpReply reply =
-        handler_({.method = request.method,
+        handler_({.method = request.method == "HEAD" ? "GET" : request.method,
                   .path = request.path,
                   .authorization = request.get_header_value("Authorization"),
                   .body = body,

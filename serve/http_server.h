@@ -13,7 +13,7 @@
 namespace attune {
 
 struct HttpRequest {
-  std::string method;         // GET, POST, ...
+  std::string method;         // GET (of HEAD, too), POST, ...
   std::string path;           // without the query
   std::string authorization;  // header; empty if there is none
   std::string body;
