@@ -21,10 +21,20 @@ namespace {
 using nlohmann::json;
 
 // What this server reads.
-constexpr const char* kCommonFields[] = {
-    "model",  "max_tokens",         "temperature", "top_p", "top_k",
-    "min_p",  "repetition_penalty", "n",           "seed",  "stop",
-    "stream", "stream_options",     "logprobs"};
+constexpr const char* kCommonFields[] = {"model",
+                                         "max_tokens",
+                                         "temperature",
+                                         "top_p",
+                                         "top_k",
+                                         "min_p",
+                                         "repetition_penalty",
+                                         "min_tokens",
+                                         "n",
+                                         "seed",
+                                         "stop",
+                                         "stream",
+                                         "stream_options",
+                                         "logprobs"};
 constexpr const char* kCompletionFields[] = {"prompt"};
 constexpr const char* kChatFields[] = {"messages", "max_completion_tokens", "top_logprobs"};
 
@@ -54,7 +64,7 @@ constexpr NeutralField kNeutralFields[] = {{"add_generation_prompt", "true"},
                                            {"ignore_eos", "false"},
                                            {"include_stop_str_in_output", "false"},
                                            {"logit_bias", "{}"},
-                                           {"min_tokens", "0"},
+
                                            {"modalities", "[\"text\"]"},
                                            {"parallel_tool_calls", "true"},
                                            {"presence_penalty", "0"},
@@ -190,6 +200,11 @@ absl::Status ReadSampling(const Fields& fields, SamplingOptions& sampling) {
   ATTUNE_RETURN_IF_ERROR(fields.Number("repetition_penalty", sampling.repetition_penalty));
   ATTUNE_RETURN_IF_ERROR(fields.Integer("max_tokens", 1, kMax, sampling.max_new_tokens));
   ATTUNE_RETURN_IF_ERROR(fields.Integer("max_completion_tokens", 1, kMax, sampling.max_new_tokens));
+  ATTUNE_RETURN_IF_ERROR(fields.Integer("min_tokens", 0, kMax, sampling.min_new_tokens));
+  if (sampling.min_new_tokens > sampling.max_new_tokens) {
+    return FieldError("min_tokens", absl::StrCat("min_tokens is ", sampling.min_new_tokens,
+                                                 " and max_tokens is ", sampling.max_new_tokens));
+  }
   return CheckSamplingOptions(sampling);
 }
 

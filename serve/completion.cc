@@ -7,28 +7,28 @@
 #include "common/rng.h"
 #include "common/status_macros.h"
 #include "model/scorer.h"
+#include "model/tokenizer/stop_texts.h"
+#include "model/tokenizer/stream_decoder.h"
 
 namespace attune {
 
 // Touched by one thread at a time: that of Start until it is submitted, then the engine's.
 struct Completion::Choice {
-  Choice(int64_t index_in, size_t prompt_in, const Tokenizer* tokenizer,
-         const std::vector<int32_t>& prompt_ids, const std::vector<std::string>& stops)
-      : prompt(prompt_in),
-        previous(prompt_ids.empty() ? 0 : prompt_ids.back()),
-        decoder(tokenizer, prompt_ids),
-        filter(stops) {
-    delta.index = index_in;
+  Choice(int64_t index, const Tokenizer* tokenizer, const std::vector<int32_t>& prompt_ids,
+         const std::vector<std::string>& stops)
+      : previous(prompt_ids.empty() ? 0 : prompt_ids.back()),
+        text(tokenizer, prompt_ids, stops),
+        whole_text(tokenizer, prompt_ids) {
+    delta.index = index;
     delta.is_first = true;
   }
 
-  const size_t prompt;
-  int32_t previous;  // token
-  StreamDecoder decoder;
-  StopFilter filter;
-  size_t seen = 0;         // tokens of the response that were looked at
-  int64_t characters = 0;  // of their text
-  ChoiceDelta delta;       // what has not been sent
+  size_t seen = 0;   // tokens of the response that were looked at
+  int32_t previous;  // the last of them
+  StopTexts text;
+  StreamDecoder whole_text;  // nothing held back for stop texts: tells where tokens begin
+  int64_t characters = 0;    // of it
+  ChoiceDelta delta;         // what has not been sent
 };
 
 namespace {
@@ -78,11 +78,12 @@ absl::Status Completion::SubmitAll(uint64_t seed) {
     EngineRequest request{.policy = model_.policy, .prompt_ids = ids, .options = request_.sampling};
     if (room > 0) {
       request.options.max_new_tokens = std::min(request.options.max_new_tokens, room);
+      request.options.min_new_tokens = std::min(request.options.min_new_tokens, room);
     }
     const size_t first = choices_.size();
     for (uint64_t sample = 0; sample < static_cast<uint64_t>(request_.n); ++sample) {
       request.sample_keys.push_back(CounterRng({seed, prompt, sample}).key());
-      choices_.push_back(std::make_unique<Choice>(static_cast<int64_t>(choices_.size()), prompt,
+      choices_.push_back(std::make_unique<Choice>(static_cast<int64_t>(choices_.size()),
                                                   model_.tokenizer.get(), ids, request_.stop));
     }
     // Pointers to the choices: choices_ may grow while the engine runs these.
@@ -102,8 +103,11 @@ absl::Status Completion::SubmitAll(uint64_t seed) {
 
 bool Completion::OnToken(Choice& choice, const Generation& so_far) {
   AddTokens(choice, so_far);
-  const bool is_stopped = choice.filter.stopped();
-  if (in_pieces_ && !is_stopped && !choice.delta.text.empty()) Send(choice, "", so_far);
+  const bool is_stopped = choice.text.begin() >= 0;
+  if (in_pieces_ && !is_stopped) {
+    choice.delta.text = choice.text.TakeText();
+    if (!choice.delta.text.empty()) Send(choice, "", so_far);
+  }
   return is_stopped;
 }
 
@@ -114,25 +118,24 @@ void Completion::OnDone(Choice& choice, absl::StatusOr<Generation> response) {
     return;
   }
   AddTokens(choice, *response);
-  choice.delta.text += choice.filter.Push(choice.decoder.Finish());
-  choice.delta.text += choice.filter.Finish();
-  const bool is_stop = choice.filter.stopped() || response->stop_reason != StopReason::kLength;
+  const bool is_stopped = choice.text.begin() >= 0 || choice.text.Finish();
+  choice.delta.text = choice.text.TakeText();
+  const bool is_stop = is_stopped || response->stop_reason != StopReason::kLength;
   Send(choice, is_stop ? "stop" : "length", *response);
 }
 
 void Completion::AddTokens(Choice& choice, const Generation& so_far) const {
   for (; choice.seen < so_far.token_ids.size(); ++choice.seen) {
     const int32_t id = so_far.token_ids[choice.seen];
+    const bool is_end = IsEndOfSequence(model_, id);
     if (request_.logprobs) {
       choice.delta.tokens.push_back(
           {.token = {TokenText(*model_.tokenizer, choice.previous, id), so_far.logps[choice.seen]},
            .text_offset = choice.characters});
+      if (!is_end) choice.characters += CharacterCount(choice.whole_text.Push(id));
     }
     choice.previous = id;
-    if (IsEndOfSequence(model_, id)) continue;
-    const std::string text = choice.decoder.Push(id);
-    if (request_.logprobs) choice.characters += CharacterCount(text);
-    choice.delta.text += choice.filter.Push(text);
+    if (!is_end && choice.text.begin() < 0) choice.text.Push(id);
   }
 }
 

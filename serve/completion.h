@@ -14,11 +14,9 @@
 #include "absl/time/time.h"
 #include "model/engine_thread.h"
 #include "model/generation.h"
-#include "model/tokenizer/stream_decoder.h"
 #include "serve/api_request.h"
 #include "serve/api_response.h"
 #include "serve/served_model.h"
-#include "serve/stop_filter.h"
 
 namespace attune {
 

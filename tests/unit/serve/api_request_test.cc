@@ -40,7 +40,7 @@ TEST(ApiRequestTest, ReadsEveryField) {
       const ApiRequest request,
       ParseCompletionRequest(Completion(
           R"("model": "m", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
-             "min_p": 0.05, "repetition_penalty": 1.1, "n": 3, "seed": -1, "stop": "\n",
+             "min_p": 0.05, "min_tokens": 2, "repetition_penalty": 1.1, "n": 3, "seed": -1, "stop": "\n",
              "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2)")));
   EXPECT_EQ(request.model, "m");
   EXPECT_EQ(request.sampling.max_new_tokens, 7);
@@ -49,6 +49,7 @@ TEST(ApiRequestTest, ReadsEveryField) {
   EXPECT_EQ(request.sampling.top_k, 5);
   EXPECT_EQ(request.sampling.min_p, 0.05);
   EXPECT_EQ(request.sampling.repetition_penalty, 1.1);
+  EXPECT_EQ(request.sampling.min_new_tokens, 2);
   EXPECT_EQ(request.n, 3);
   EXPECT_EQ(request.seed, 0xffffffffffffffffu);
   EXPECT_EQ(request.stop, std::vector<std::string>{"\n"});
@@ -126,6 +127,8 @@ TEST(ApiRequestTest, RefusesBadCompletions) {
            {Completion(R"("temperature": "1")"), "temperature must be a number", "temperature"},
            {Completion(R"("temperature": -1)"), "temperature is -1"},
            {Completion(R"("top_p": 0)"), "top_p is 0"},
+           {Completion(R"("min_tokens": 17)"), "min_tokens is 17 and max_tokens is 16",
+            "min_tokens"},
            {Completion(R"("top_k": -2)"), "top_k must be", "top_k"},
            {Completion(R"("seed": 1.5)"), "seed must be an integer", "seed"},
            {Completion(R"("stop": 3)"), "stop must be", "stop"},
