@@ -202,10 +202,10 @@ absl::StatusOr<HttpReply> ApiService::Generate(const HttpRequest& request, bool 
 absl::StatusOr<std::vector<ChoiceDelta>> ApiService::TakeMore(const HttpRequest& request,
                                                               Completion& completion) const {
   for (;;) {
-    ATTUNE_ASSIGN_OR_RETURN(std::vector<ChoiceDelta> deltas, completion.Take(kLookInterval));
-    if (!deltas.empty() || completion.ended()) return deltas;
     if (aborted_) return StoppingError();
     if (request.is_gone()) return absl::CancelledError("the client has gone");
+    ATTUNE_ASSIGN_OR_RETURN(std::vector<ChoiceDelta> deltas, completion.Take(kLookInterval));
+    if (!deltas.empty() || completion.ended()) return deltas;
   }
 }
 

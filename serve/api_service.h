@@ -48,18 +48,19 @@ class ApiService {
     std::unique_ptr<InFlight> in_flight;  // ends after the completion: the engine may go then
   };
 
-  absl::StatusOr<HttpReply> Route(const HttpRequest& request);
+  [[nodiscard]] absl::StatusOr<HttpReply> Route(const HttpRequest& request);
   absl::Status CheckKey(const HttpRequest& request) const;
-  absl::StatusOr<HttpReply> Models(const std::string& path) const;
-  absl::StatusOr<HttpReply> Generate(const HttpRequest& request, bool is_chat);
-  absl::StatusOr<std::shared_ptr<Answer>> Start(const HttpRequest& request, bool is_chat,
-                                                bool& stream);
-  absl::StatusOr<HttpReply> AnswerWhole(const HttpRequest& request, Answer& answer) const;
+  [[nodiscard]] absl::StatusOr<HttpReply> Models(const std::string& path) const;
+  [[nodiscard]] absl::StatusOr<HttpReply> Generate(const HttpRequest& request, bool is_chat);
+  [[nodiscard]] absl::StatusOr<std::shared_ptr<Answer>> Start(const HttpRequest& request,
+                                                              bool is_chat, bool& stream);
+  [[nodiscard]] absl::StatusOr<HttpReply> AnswerWhole(const HttpRequest& request,
+                                                      Answer& answer) const;
   bool AnswerInEvents(const HttpRequest& request, const HttpReply::Write& write,
                       Answer& answer) const;
   // Waits for more; CANCELLED when nobody wants it, UNAVAILABLE when the server stops.
-  absl::StatusOr<std::vector<ChoiceDelta>> TakeMore(const HttpRequest& request,
-                                                    Completion& completion) const;
+  [[nodiscard]] absl::StatusOr<std::vector<ChoiceDelta>> TakeMore(const HttpRequest& request,
+                                                                  Completion& completion) const;
   AnswerHead MakeHead(const ApiRequest& request);
 
   const ServedModel model_;

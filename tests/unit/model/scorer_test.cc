@@ -53,6 +53,27 @@ TEST(CompletionLogProbsTest, RefusesWhatDoesNotFit) {
               StatusIs(kInvalid, "sequence classifier"));
 }
 
+TEST(TopLogProbsTest, AreTheLikeliestOfTheVocabulary) {
+  const auto policy = MakePolicy(TinyConfig(false));
+  const std::vector<int32_t> prompt = {7, 3}, completion = {5, 9, 2};
+  ASSERT_OK_AND_ASSIGN(const auto logps, CompletionLogProbs(*policy, prompt, completion));
+  ASSERT_OK_AND_ASSIGN(const auto all, TopLogProbs(*policy, prompt, completion, 1000));
+  ASSERT_OK_AND_ASSIGN(const auto some, TopLogProbs(*policy, prompt, completion, 4));
+  ASSERT_EQ(all.size(), completion.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    ASSERT_EQ(all[i].size(), 101u);
+    double sum = 0;
+    for (size_t k = 0; k < all[i].size(); ++k) {
+      sum += std::exp(all[i][k].logp);
+      if (k > 0) EXPECT_LE(all[i][k].logp, all[i][k - 1].logp);
+      if (all[i][k].id == completion[i]) EXPECT_EQ(all[i][k].logp, logps[i]);
+    }
+    EXPECT_NEAR(sum, 1, 1e-5);
+    EXPECT_EQ(some[i], std::vector<TokenLogProb>(all[i].begin(), all[i].begin() + 4));
+  }
+  EXPECT_THAT(TopLogProbs(*policy, {}, completion, 4), StatusIs(kInvalid, "no tokens"));
+}
+
 TEST(SummedLogProbsTest, AreTheSumsOfCompletionLogProbs) {
   const auto policy = MakePolicy(TinyConfig(false));
   const std::vector<std::vector<int32_t>> completions = {{5}, {5, 9, 2}, {5, 9, 2}, {80, 1}};
