@@ -62,6 +62,10 @@ absl::StatusOr<std::unique_ptr<Completion>> Completion::Start(const ServedModel&
 }
 
 Completion::~Completion() {
+  {
+    absl::MutexLock lock(&mu_);
+    if (unfinished_ == 0) return;  // Cancel would wait for the engine's next step
+  }
   for (const uint64_t id : engine_ids_) engine_.Cancel(id);
 }
 

@@ -41,7 +41,7 @@ class Completion {
 
   // All choices have finished and have been taken.
   bool ended() const;
-  // Prompts count once each; complete when the choices are.
+  // A prompt counts once, whatever n is. Complete when the choices are.
   ApiUsage usage() const;
 
  private:
