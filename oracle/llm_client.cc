@@ -26,18 +26,6 @@ std::string Text(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-absl::Status Unusable(absl::string_view why, const json& answer) {
-  return absl::InternalError(absl::StrCat("the answer ", why, ": ", Excerpt(Text(answer))));
-}
-
-// The member, or null where there is none.
-const json& Member(const json& object, const char* name) {
-  static const json& null = *new json();
-  if (!object.is_object()) return null;
-  const auto it = object.find(name);
-  return it == object.end() ? null : *it;
-}
-
 absl::Status NoWord(absl::string_view said, absl::Span<const std::string> words) {
   return absl::FailedPreconditionError(
       absl::StrCat("the judge answers none of the words ", absl::StrJoin(words, ", "), ": ",
@@ -51,9 +39,10 @@ absl::StatusOr<std::vector<double>> FromTopLogprobs(const json& tokens,
   double sum = 0, smallest = 1;
   std::string said;
   for (const json& entry : tokens) {
-    const json &token = Member(entry, "token"), &logprob = Member(entry, "logprob");
+    const json &token = JsonMember(entry, "token"), &logprob = JsonMember(entry, "logprob");
     if (!token.is_string() || !logprob.is_number() || !(logprob.get<double>() < 1e-3)) {
-      return Unusable("has an entry of top_logprobs without token or log-probability", tokens);
+      return UnusableAnswer("has an entry of top_logprobs without token or log-probability",
+                            tokens);
     }
     const double probability = std::exp(logprob.get<double>());
     sum += probability;
@@ -111,15 +100,15 @@ int MatchWord(absl::string_view text, absl::Span<const std::string> words) {
 
 absl::StatusOr<std::vector<double>> ParseChatAnswer(const json& answer,
                                                     absl::Span<const std::string> words) {
-  const json& choices = Member(answer, "choices");
-  if (!choices.is_array() || choices.empty()) return Unusable("has no choices", answer);
-  const json& content = Member(Member(choices[0], "logprobs"), "content");
+  const json& choices = JsonMember(answer, "choices");
+  if (!choices.is_array() || choices.empty()) return UnusableAnswer("has no choices", answer);
+  const json& content = JsonMember(JsonMember(choices[0], "logprobs"), "content");
   if (content.is_array() && !content.empty()) {
-    const json& tokens = Member(content[0], "top_logprobs");
+    const json& tokens = JsonMember(content[0], "top_logprobs");
     if (tokens.is_array() && !tokens.empty()) return FromTopLogprobs(tokens, words);
   }
-  const json& text = Member(Member(choices[0], "message"), "content");
-  if (!text.is_string()) return Unusable("has no text", answer);
+  const json& text = JsonMember(JsonMember(choices[0], "message"), "content");
+  if (!text.is_string()) return UnusableAnswer("has no text", answer);
   return FromText(text.get<std::string>(), words);
 }
 

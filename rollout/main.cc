@@ -1,13 +1,16 @@
 // attune-rollout: samples responses from the current policy. Run as many as wanted.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "common/signals.h"
 #include "common/status_macros.h"
+#include "rollout/endpoint_sampler.h"
 #include "rollout/rollout_service.h"
 #include "rpc/server.h"
 
@@ -17,11 +20,21 @@ struct Flags {
   std::string listen = "127.0.0.1:7071", metrics_listen = "127.0.0.1:9471";
   std::string coordinator = "127.0.0.1:7070";
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  std::string endpoint, endpoint_model;
 };
+
+// Null without --endpoint. The key is no flag: those are seen by everyone on the machine.
+std::unique_ptr<EndpointSampler> MakeEndpointSampler(const Flags& flags, Metrics& metrics) {
+  if (flags.endpoint.empty()) return nullptr;
+  // A key that was read from a file often has the end of a line.
+  const std::string key(absl::StripAsciiWhitespace(Environment("ATTUNE_ENDPOINT_API_KEY", "")));
+  return std::make_unique<EndpointSampler>(
+      SamplerEndpoint{flags.endpoint, flags.endpoint_model, key, SamplerCallDefaults()}, metrics);
+}
 
 absl::Status Run(const Flags& flags) {
   ATTUNE_ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(flags.metrics_listen, "rollout"));
-  RolloutServiceImpl service(*metrics, flags.threads);
+  RolloutServiceImpl service(*metrics, flags.threads, MakeEndpointSampler(flags, *metrics));
   ATTUNE_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(flags.listen, {&service}));
   v1::WorkerInfo worker;
   worker.set_id(UniqueProcessId());
@@ -49,6 +62,16 @@ int main(int argc, char** argv) {
   app.add_option("--metrics-listen", flags.metrics_listen)->envname("ATTUNE_METRICS_LISTEN");
   app.add_option("--coordinator", flags.coordinator)->envname("ATTUNE_COORDINATOR");
   app.add_option("--threads", flags.threads)->envname("ATTUNE_THREADS")->check(CLI::Range(1, 1024));
+  CLI::Option* endpoint =
+      app.add_option("--endpoint", flags.endpoint,
+                     "OpenAI-compatible server that samples; empty: the worker does. Its key is in "
+                     "the environment variable ATTUNE_ENDPOINT_API_KEY")
+          ->envname("ATTUNE_ENDPOINT");
+  CLI::Option* endpoint_model = app.add_option("--endpoint-model", flags.endpoint_model,
+                                               "Name of the model that the server samples with")
+                                    ->envname("ATTUNE_ENDPOINT_MODEL");
+  endpoint->needs(endpoint_model);
+  endpoint_model->needs(endpoint);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -25,7 +25,8 @@ absl::StatusOr<v1::DescribeModelResponse> Describe(const std::string& path) {
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(path));
   if (config.num_labels > 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " is a sequence classifier; a policy needs a vocabulary head, as a "
+        absl::StrCat(path,
+                     " is a sequence classifier; a policy needs a vocabulary head, as a "
                      "*ForCausalLM directory has"));
   }
   ATTUNE_RETURN_IF_ERROR(LoadTokenizer(path, config.vocab_size).status());
@@ -157,10 +158,12 @@ absl::StatusOr<v1::SampleResponse> RolloutServiceImpl::SampleHeld(
   const std::shared_ptr<const HeldPolicies> held = store_.Get();
   ATTUNE_RETURN_IF_ERROR(CheckHolds(held.get(), request));
   absl::Mutex cancelled_mu;  // gRPC lets only a few threads ask at once
-  return SampleResponses(*held, request, threads_, [&] {
+  const auto cancelled = [&] {
     absl::MutexLock lock(&cancelled_mu);
     return context.IsCancelled();
-  });
+  };
+  if (endpoint_ != nullptr) return endpoint_->Sample(*held, request, threads_, cancelled);
+  return SampleResponses(*held, request, threads_, cancelled);
 }
 
 void RolloutServiceImpl::CountSample(const v1::SampleResponse& response, double seconds) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -11,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "attune/v1/rollout.grpc.pb.h"
 #include "common/metrics.h"
+#include "rollout/endpoint_sampler.h"
 #include "rollout/policy_store.h"
 #include "rpc/membership_agent.h"
 
@@ -19,8 +21,11 @@ namespace attune {
 // Thread-safe.
 class RolloutServiceImpl final : public v1::RolloutService::Service {
  public:
-  // Each Sample call uses at most `threads` threads (at least 1).
-  RolloutServiceImpl(Metrics& metrics, int threads) : metrics_(metrics), threads_(threads) {}
+  // Each Sample call uses at most `threads` threads (at least 1). `endpoint` samples; null: the
+  // worker does.
+  RolloutServiceImpl(Metrics& metrics, int threads,
+                     std::unique_ptr<EndpointSampler> endpoint = nullptr)
+      : metrics_(metrics), threads_(threads), endpoint_(std::move(endpoint)) {}
 
   // Registers `worker` with the coordinator, which is told of each new policy from now on.
   void Join(const std::string& coordinator, const v1::WorkerInfo& worker);
@@ -31,7 +36,8 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
                              v1::DescribeModelResponse* response) override;
   grpc::Status LoadPolicy(grpc::ServerContext* context, const v1::LoadPolicyRequest* request,
                           v1::LoadPolicyResponse* response) override;
-  // RESOURCE_EXHAUSTED while kSampleCallsMax others run; otherwise as SampleResponses.
+  // RESOURCE_EXHAUSTED while kSampleCallsMax others run; otherwise as SampleResponses or
+  // EndpointSampler::Sample.
   grpc::Status Sample(grpc::ServerContext* context, const v1::SampleRequest* request,
                       v1::SampleResponse* response) override;
 
@@ -46,6 +52,7 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
 
   Metrics& metrics_;
   const int threads_;
+  const std::unique_ptr<EndpointSampler> endpoint_;
   PolicyStore store_;
   absl::Mutex describe_mu_;  // one model at a time is loaded to be described
   absl::Mutex mu_;

@@ -61,6 +61,18 @@ std::string Excerpt(absl::string_view foreign) {
                       foreign.size() > kExcerptBytes ? "..." : "");
 }
 
+const json& JsonMember(const json& object, const char* name) {
+  static const json& null = *new json();
+  if (!object.is_object()) return null;
+  const auto it = object.find(name);
+  return it == object.end() ? null : *it;
+}
+
+absl::Status UnusableAnswer(absl::string_view why, const json& answer) {
+  const std::string text = answer.dump(-1, ' ', false, json::error_handler_t::replace);
+  return absl::InternalError(absl::StrCat("the answer ", why, ": ", Excerpt(text)));
+}
+
 HttpClient::~HttpClient() {
   absl::MutexLock lock(&mu_);
   for (void* handle : idle_) curl_easy_cleanup(handle);

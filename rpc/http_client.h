@@ -58,6 +58,12 @@ class HttpClient {
 // The beginning of what a foreign service said, for messages: ASCII, at most some 200 bytes.
 std::string Excerpt(absl::string_view foreign);
 
+// The member, or null where there is none.
+const nlohmann::json& JsonMember(const nlohmann::json& object, const char* name);
+
+// INTERNAL: "the answer WHY: ", then its beginning.
+absl::Status UnusableAnswer(absl::string_view why, const nlohmann::json& answer);
+
 }  // namespace attune
 
 #endif  // ATTUNE_RPC_HTTP_CLIENT_H_
