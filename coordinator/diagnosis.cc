@@ -1,5 +1,6 @@
 #include "coordinator/diagnosis.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
@@ -66,6 +67,21 @@ void AddPrompt(absl::Span<const v1::Response> responses, const v1::Judgment& jud
   AddPairs(judgment, sums);
 }
 
+// sampler_gap and sampler_staleness.
+void DiagnoseSamplers(absl::Span<const v1::Response> responses, v1::Diagnosis* diagnosis) {
+  double gaps = 0, with_gap = 0;
+  uint32_t staleness = 0;
+  for (const v1::Response& response : responses) {
+    if (!response.has_sampler()) continue;
+    staleness = std::max(staleness, response.sampler().staleness());
+    if (response.sampling_logps().empty()) continue;  // there was nothing to compare with
+    gaps += response.sampler().gap();
+    with_gap += 1;
+  }
+  diagnosis->set_sampler_gap(Share(gaps, with_gap));
+  diagnosis->set_sampler_staleness(staleness);
+}
+
 }  // namespace
 
 void DiagnoseSamples(const v1::DefectSpec& defects, absl::Span<const v1::Response> responses,
@@ -85,6 +101,7 @@ void DiagnoseSamples(const v1::DefectSpec& defects, absl::Span<const v1::Respons
   diagnosis->set_mean_length(Share(tokens, own));
   diagnosis->set_defect_rate(Share(defective, static_cast<double>(responses.size())));
   if (with_initial == own) diagnosis->set_kl(Share(log_ratios, own));
+  DiagnoseSamplers(responses, diagnosis);
 }
 
 void DiagnoseJudgments(absl::Span<const v1::Response> responses,

@@ -10,7 +10,8 @@
 namespace attune {
 
 // entropy, mean_length and kl of the policy's own samples (kl where all have log-probabilities of
-// the initial policy), defect_rate of all responses.
+// the initial policy), defect_rate of all responses; sampler_gap and sampler_staleness where
+// something else than the policy sampled, the gap over the responses with sampling_logps.
 void DiagnoseSamples(const v1::DefectSpec& defects, absl::Span<const v1::Response> responses,
                      v1::Diagnosis* diagnosis);
 

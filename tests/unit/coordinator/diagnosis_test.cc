@@ -59,6 +59,21 @@ TEST(DiagnosisTest, KlIsPerResponse) {
   EXPECT_DOUBLE_EQ(diagnosis.kl(), 1.5);
 }
 
+TEST(DiagnosisTest, TheGapIsOfTheResponsesThatAnotherSamplerReportedOn) {
+  std::vector<v1::Response> responses(4, MakeResponse(0, 2, -1));
+  responses[0].mutable_sampler()->set_gap(0.5);
+  responses[0].add_sampling_logps(-1);
+  responses[1].mutable_sampler()->set_staleness(3);  // that reported nothing
+  responses[2].mutable_sampler()->set_gap(0.25);
+  responses[2].mutable_sampler()->set_staleness(1);
+  responses[2].add_sampling_logps(-1);
+  responses[3].add_sampling_logps(-1);  // the policy's own
+  v1::Diagnosis diagnosis;
+  DiagnoseSamples({}, responses, &diagnosis);
+  EXPECT_DOUBLE_EQ(diagnosis.sampler_gap(), 0.375);
+  EXPECT_EQ(diagnosis.sampler_staleness(), 3u);
+}
+
 TEST(DiagnosisTest, DefectsAreThoseTheJobNames) {
   std::vector<v1::Response> responses(4, MakeResponse(0, 1, -1));
   responses[2].set_finish_reason(v1::FINISH_REASON_LENGTH);
