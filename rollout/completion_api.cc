@@ -248,7 +248,7 @@ absl::StatusOr<uint32_t> SamplerStaleness(const json& models, const std::string&
   }
   if (JsonMember(*entry, "attune_digest") == policy.digest()) return 0;
   const json& round = JsonMember(*entry, "attune_round");
-  if (!round.is_number_unsigned()) return policy.round();
+  if (!round.is_number_integer() || round < 0) return policy.round();
   return policy.round() -
          static_cast<uint32_t>(std::min<uint64_t>(round.get<uint64_t>(), policy.round()));
 }
