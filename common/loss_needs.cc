@@ -71,6 +71,7 @@ constexpr NamedNeeds kNeeds[] = {
     {"realign", {.reference = true, .corrupted = true}},
     {"nash_md",
      {.reference = true, .win_probability = true, .self_weighted = true, .opponent = true}},
+    {"ofs_dpo", {.reference = true, .other_adapter = true}},
     // Models that score responses.
     {"reward_model", {.rewards = true}},
 };
@@ -81,7 +82,8 @@ constexpr bool LossNeeds::*kMembers[] = {
     &LossNeeds::divergence, &LossNeeds::win_rates, &LossNeeds::win_probability,
     &LossNeeds::self_weighted, &LossNeeds::opponent, &LossNeeds::margins, &LossNeeds::gold,
     &LossNeeds::mismatched, &LossNeeds::corrupted, &LossNeeds::views, &LossNeeds::rewards,
-    &LossNeeds::vocabulary, &LossNeeds::running_mean, &LossNeeds::couples_batch};
+    &LossNeeds::other_adapter, &LossNeeds::vocabulary, &LossNeeds::running_mean,
+    &LossNeeds::couples_batch};
 static_assert(sizeof(LossNeeds) == std::size(kMembers) * sizeof(bool), "a need is not listed");
 
 }  // namespace

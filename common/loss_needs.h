@@ -30,6 +30,7 @@ struct LossNeeds {
   bool corrupted = false;
   bool views = false;
   bool rewards = false;        // of a model with a score head, in place of log-probabilities
+  bool other_adapter = false;  // other_logps: of the second of two adapters in training
   bool vocabulary = false;     // sequence_kl: both models' logits at every position
   bool running_mean = false;   // bco_shift, of all rewards so far
   bool couples_batch = false;  // an example's loss depends on the others of the update

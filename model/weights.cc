@@ -149,7 +149,8 @@ std::string WeightsDigest(const std::vector<TensorSpec>& layout, const WeightFil
 
 absl::Status SaveCheckpoint(const std::string& directory, const std::string& source,
                             const ModelConfig& config, absl::Span<const float> weights,
-                            const std::string& attune_json, int64_t shard_bytes_max) {
+                            const std::string& attune_json, int64_t shard_bytes_max,
+                            const AddFiles& add_files) {
   if (DirectoryExists(directory) || FileExists(directory)) {
     return absl::AlreadyExistsError(
         absl::StrCat("cannot save a checkpoint as ", directory, ": it exists already"));
@@ -161,6 +162,7 @@ absl::Status SaveCheckpoint(const std::string& directory, const std::string& sou
   ATTUNE_RETURN_IF_ERROR(RemoveAll(temporary));
   absl::Status status =
       WriteAndVerify(temporary, source, config, weights, attune_json, shard_bytes_max);
+  if (status.ok() && add_files) status = add_files(temporary);
   if (status.ok()) status = Rename(temporary, target);
   if (status.ok()) return SyncDirectory(parent);
   RemoveAll(temporary).IgnoreError();  // the first error is the one to tell

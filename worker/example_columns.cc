@@ -89,6 +89,7 @@ absl::Status CheckExample(const TrainingObjective& objective, const TrainingMode
   const LossNeeds& needs = objective.needs;
   const bool resident = needs.vocabulary || needs.mismatched || needs.corrupted || needs.views;
   if (resident && models.reference == nullptr) return wrong("needs a reference model");
+  if (needs.other_adapter && models.other == nullptr) return wrong("needs a second adapter");
   return absl::OkStatus();
 }
 
@@ -119,6 +120,15 @@ at::Tensor TokenWeights(const TrainingObjective& objective, const v1::TrainingPa
   return SampoTokenWeights(tokens, shared, objective.sampo_seed, {key, key + 1});
 }
 
+// [sequences], without gradients.
+at::Tensor OtherLogps(const DifferentiableModel& other, const SequenceBatch& batch,
+                      const at::Tensor& token_weights) {
+  const at::NoGradGuard guard;
+  const TokenLogps logps = {other.TokenLogProbs(batch.packed).to(at::kDouble), at::Tensor(),
+                            at::Tensor()};
+  return ColumnsOf(logps, batch.tokens, token_weights).logps;
+}
+
 void FillRow(const v1::TrainingResponse& response, double* row) {
   row[kScoreColumn] = response.score();
   row[kWinRateColumn] = response.win_rate();
@@ -144,8 +154,8 @@ at::Tensor ModelColumns(const ResponseColumns& columns, const at::Tensor& anchor
   const auto or_zeros = [&](const at::Tensor& column) { return column.defined() ? column : zeros; };
   return at::stack({or_zeros(columns.logps), or_zeros(columns.sequence_kl),
                     or_zeros(columns.self_weighted_logps), or_zeros(anchor_kl),
-                    or_zeros(columns.rewards), or_zeros(columns.reference_logps), columns.lengths,
-                    or_zeros(wpo_log_weights)},
+                    or_zeros(columns.rewards), or_zeros(columns.reference_logps),
+                    or_zeros(columns.other_logps), columns.lengths, or_zeros(wpo_log_weights)},
                    1);
 }
 
@@ -211,8 +221,9 @@ absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objecti
                      .log_sum_squares = objective.weighting});
   const TokenLogps logps = {targets.logps, ReferenceLogps(models, pair, batch),
                             targets.reference_kl};
-  const ResponseColumns columns =
-      ColumnsOf(logps, batch.tokens, TokenWeights(objective, pair, batch.tokens));
+  const at::Tensor weights = TokenWeights(objective, pair, batch.tokens);
+  ResponseColumns columns = ColumnsOf(logps, batch.tokens, weights);
+  if (needs.other_adapter) columns.other_logps = OtherLogps(*models.other, batch, weights);
   at::Tensor anchor_kl, wpo;
   if (needs.groups && logps.reference.defined()) {
     anchor_kl = AnchorKl(targets.logps.to(at::kDouble), logps.reference, batch.tokens);
@@ -239,7 +250,8 @@ LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& valu
   const auto responses = [&](int64_t sequence) {
     return ResponseColumns{column(sequence, kLogpColumn), column(sequence, kReferenceLogpColumn),
                            column(sequence, kLengthColumn), column(sequence, kSequenceKlColumn),
-                           column(sequence, kSelfWeightedColumn), column(sequence, kRewardColumn)};
+                           column(sequence, kSelfWeightedColumn), column(sequence, kRewardColumn),
+                           column(sequence, kOtherLogpColumn)};
   };
   LossBatch batch;
   if (objective.needs.groups) {

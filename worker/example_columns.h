@@ -25,6 +25,7 @@ enum Column : int64_t {
   kAnchorKlColumn,
   kRewardColumn,  // of a reward model, which has none of the others that models say
   kReferenceLogpColumn,
+  kOtherLogpColumn,  // of TrainingModels.other
   kLengthColumn,
   kWpoLogWeightColumn,
   kScoreColumn,
@@ -49,6 +50,8 @@ struct TrainingModels {
   const ModelConfig* config;  // of the policy
   const DifferentiableModel* policy;
   const DifferentiableModel* reference;  // null: what the examples record, or no reference
+  const DifferentiableModel* other = nullptr;  // of two policies that learn from each other, the
+                                               // one that is not `policy`
 };
 
 // INVALID_ARGUMENT, naming the pair, for what the model cannot take, or an example that lacks what

@@ -24,10 +24,12 @@ constexpr uint64_t kScoreHeadTag = 0x73636f7265;  // "score"
 
 // An earlier attempt may have left the same directory; it goes first.
 absl::Status Save(const std::string& path, const v1::TrainRoundRequest& request,
-                  const PolicyWeights& policy, const nlohmann::json& manifest) {
+                  const PolicyWeights& policy, const nlohmann::json& manifest,
+                  const AddFiles& add_files = nullptr) {
   ATTUNE_RETURN_IF_ERROR(RemoveAll(path));
   return Annotate(SaveCheckpoint(path, request.input().model_path(), policy.config,
-                                 policy.weights, manifest.dump(2) + "\n"),
+                                 policy.weights, manifest.dump(2) + "\n", kShardBytesMax,
+                                 add_files),
                   absl::StrCat("while saving ", path, " of round ", request.round()));
 }
 
@@ -35,19 +37,23 @@ at::Tensor ViewOf(const std::vector<float>& weights) {  // which is not written 
   return at::from_blob(const_cast<float*>(weights.data()), static_cast<int64_t>(weights.size()));
 }
 
+absl::Status CheckDigest(const v1::PolicySource& source, const ModelConfig& config,
+                         const std::vector<float>& weights) {
+  const std::string& expected = source.version().digest();
+  if (expected.empty()) return absl::OkStatus();
+  const std::string digest = WeightsDigest(WeightLayout(config), weights);
+  if (digest == expected) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("the weights in ", DirectoryOf(source), " have digest ",
+                                          digest, ", the policy of round ",
+                                          source.version().round(), " has ", expected));
+}
+
 // `config` is that of the source.
 absl::StatusOr<PolicyWeights> Load(const v1::PolicySource& source, ModelConfig config) {
   const std::string& directory = DirectoryOf(source);
   PolicyWeights policy = {std::move(config), {}};
   ATTUNE_ASSIGN_OR_RETURN(policy.weights, LoadWeights(directory, policy.config));
-  const std::string& expected = source.version().digest();
-  if (expected.empty()) return policy;
-  const std::string digest = WeightsDigest(WeightLayout(policy.config), policy.weights);
-  if (digest != expected) {
-    return absl::DataLossError(absl::StrCat("the weights in ", directory, " have digest ", digest,
-                                            ", the policy of round ", source.version().round(),
-                                            " has ", expected));
-  }
+  ATTUNE_RETURN_IF_ERROR(CheckDigest(source, policy.config, policy.weights));
   return policy;
 }
 
@@ -113,15 +119,31 @@ absl::StatusOr<PolicyWeights> LoadRewardModel(const v1::PolicySource& source, ui
   return model.config.num_labels == 1 ? std::move(model) : WithScoreHead(model, seed);
 }
 
+absl::StatusOr<AdaptedPolicy> LoadAdaptedPolicy(const v1::TrainRoundRequest& request) {
+  AdaptedPolicy policy;
+  v1::PolicySource model;
+  model.set_model_path(request.input().model_path());
+  ATTUNE_ASSIGN_OR_RETURN(policy.base, LoadPolicyWeights(model));
+  ATTUNE_ASSIGN_OR_RETURN(policy.adapters, LoadAdapters(request, policy.base.config));
+  std::vector<float> merged = policy.base.weights;
+  MergeAdapter(policy.adapters.layout, policy.base.weights, policy.adapters.fast,
+               absl::MakeSpan(merged));
+  ATTUNE_RETURN_IF_ERROR(CheckDigest(request.input(), policy.base.config, merged));
+  return policy;
+}
+
 absl::Status SavePolicy(const v1::TrainRoundRequest& request, const PolicyWeights& policy,
-                        const std::string& digest) {
+                        const std::string& digest, const Adapters* adapters) {
   const nlohmann::json manifest = {{"job", request.job()},
                                    {"round", request.round()},
                                    {"parent_digest", request.input().version().digest()},
                                    {"digest", digest},
                                    {"steps", UpdatesOfRound(request)},
                                    {"pairs", request.pairs()}};
-  return Save(request.output_path(), request, policy, manifest);
+  if (adapters == nullptr) return Save(request.output_path(), request, policy, manifest);
+  return Save(request.output_path(), request, policy, manifest, [&](const std::string& directory) {
+    return SaveAdapters(directory, request.input().model_path(), *adapters);
+  });
 }
 
 absl::Status SaveMixedReference(const v1::TrainRoundRequest& request, const PolicyWeights& policy,

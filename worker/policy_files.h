@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "attune/v1/trainer.pb.h"
 #include "model/model_config.h"
+#include "worker/adapter_files.h"
 
 namespace attune {
 
@@ -32,10 +33,19 @@ const std::string& DirectoryOf(const v1::PolicySource& source);
 [[nodiscard]] absl::StatusOr<PolicyWeights> LoadRewardModel(const v1::PolicySource& source,
                                                             uint64_t seed);
 
+// What a round with adapters begins with: the weights that they are of, which are those of the
+// model of the job, and the adapters. DATA_LOSS: merged they are not the policy of source.version;
+// and errors of LoadPolicyWeights and LoadAdapters.
+struct AdaptedPolicy {
+  PolicyWeights base;
+  Adapters adapters;
+};
+[[nodiscard]] absl::StatusOr<AdaptedPolicy> LoadAdaptedPolicy(const v1::TrainRoundRequest& request);
+
 // Writes the checkpoint of the round to request.output_path, in place of what an earlier attempt
-// left there.
+// left there, and the adapters, if any, in it.
 absl::Status SavePolicy(const v1::TrainRoundRequest& request, const PolicyWeights& policy,
-                        const std::string& digest);
+                        const std::string& digest, const Adapters* adapters = nullptr);
 
 // Writes the reference of the next round to request.reference_output_path alike: alpha policy +
 // (1 - alpha) reference (TR-DPO) after every ref_model_sync_rounds rounds, else the reference as it

@@ -5,17 +5,21 @@
 #include <memory>
 #include <utility>
 
+#include <ATen/ATen.h>
+
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "model/tensor_type.h"
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
+#include "worker/objectives/multi_term_losses.h"
 #include "worker/pair_probe.h"
 #include "worker/pieces.h"
 #include "worker/schedule.h"
 #include "worker/sharded_adamw.h"
 #include "worker/train_step.h"
+#include "worker/trained_policy.h"
 #include "worker/training_objective.h"
 
 namespace attune {
@@ -43,11 +47,6 @@ TensorType PrecisionOf(const v1::TrainingSpec& spec) {
   return spec.precision() == v1::PRECISION_BF16 ? TensorType::kBf16 : TensorType::kF32;
 }
 
-std::vector<float> Padded(std::vector<float> weights, int ranks) {
-  weights.resize(SliceSize(static_cast<int64_t>(weights.size()), ranks) * ranks);
-  return weights;
-}
-
 // Sums over ranks, largest over ranks where that is meant; an error on every rank if one failed.
 absl::StatusOr<UpdateSums> OverAllRanks(Collective& ranks, const absl::StatusOr<UpdateSums>& mine,
                                         bool stop) {
@@ -55,7 +54,7 @@ absl::StatusOr<UpdateSums> OverAllRanks(Collective& ranks, const absl::StatusOr<
   double* const fields[] = {&sums.pairs,         &sums.tokens,          &sums.loss,
                             &sums.chosen_reward, &sums.rejected_reward, &sums.correct,
                             &sums.chosen_logp,   &sums.rejected_logp,   &sums.chosen_change,
-                            &sums.rejected_change};
+                            &sums.rejected_change, &sums.dpo_loss};
   std::vector<double> values;
   for (const double* field : fields) values.push_back(*field);
   const size_t gaps = values.size();
@@ -74,24 +73,48 @@ std::unique_ptr<const DifferentiableModel> MakeReference(PolicyWeights* referenc
       reference->config, absl::MakeSpan(reference->weights), absl::Span<float>(), precision);
 }
 
+// A policy that the round trains, and what for.
+struct Trainee {
+  TrainingObjective objective;
+  double learning_rate_ratio;  // to that of the job
+  std::unique_ptr<TrainedPolicy> policy;
+  TrainingModels models;
+  double dpo_loss = 0;  // of the round so far
+};
+
 class RoundTrainer {
  public:
-  RoundTrainer(const v1::TrainRoundRequest& request, TrainingObjective objective,
-               const ModelConfig& config, std::vector<float> weights, PolicyWeights* reference,
-               Collective& ranks, const TrainRoundHooks& hooks)
+  // `base` are the weights, or those that `adapters` (null: none) are of.
+  RoundTrainer(const v1::TrainRoundRequest& request, const TrainingObjective& objective,
+               const ModelConfig& config, std::vector<float> base, Adapters* adapters,
+               PolicyWeights* reference, Collective& ranks, const TrainRoundHooks& hooks)
       : request_(request),
+        config_(config),
         ranks_(ranks),
         hooks_(hooks),
-        objective_(std::move(objective)),
-        count_(weights.size()),
-        parameters_(Padded(std::move(weights), ranks.size())),
-        pair_gradient_(parameters_.size()),
-        gradients_(parameters_.size()),
-        model_(config, absl::MakeSpan(parameters_), absl::MakeSpan(pair_gradient_),
-               PrecisionOf(request.training())),
-        reference_(MakeReference(reference, PrecisionOf(request.training()))),
-        models_{.config = &config, .policy = &model_, .reference = reference_.get()},
-        optimizer_(WeightLayout(config), OptionsOf(request.training()), ranks) {}
+        base_(std::move(base)),
+        adapters_(adapters),
+        reference_(MakeReference(reference, PrecisionOf(request.training()))) {
+    const TrainedPolicyOptions options = {OptionsOf(request.training()),
+                                          PrecisionOf(request.training())};
+    if (adapters == nullptr) {
+      AddTrainee(objective, 1, std::make_unique<TrainedPolicy>(config, options, ranks,
+                                                               std::move(base_)));
+      return;
+    }
+    const auto adapter = [&](const std::vector<float>& values) {
+      return std::make_unique<TrainedPolicy>(config, options, ranks, adapters->layout, base_,
+                                             values);
+    };
+    const double slow_ratio = request.objective().slow_lr_ratio();
+    AddTrainee(objective, adapters->swapped ? slow_ratio : 1, adapter(adapters->fast));
+    if (!objective.needs.other_adapter) return;
+    TrainingObjective chasing = objective;
+    chasing.objective.options.slow_adapter = true;
+    AddTrainee(chasing, adapters->swapped ? 1 : slow_ratio, adapter(adapters->slow));
+    trainees_[0].models.other = &trainees_[1].policy->model();
+    trainees_[1].models.other = &trainees_[0].policy->model();
+  }
 
   absl::Status RunEpoch(uint32_t epoch) {
     const absl::StatusOr<std::vector<v1::TrainingPair>> pairs = hooks_.pairs_of_epoch(epoch);
@@ -115,33 +138,70 @@ class RoundTrainer {
     return absl::OkStatus();
   }
 
-  // After all epochs.
-  absl::StatusOr<v1::PairProbe> Probe() {
-    return ProbePairs(models_, objective_.needs.rewards, to_probe_,
-                      PairsPerUpdate(request_.training()), std::min(kProbePairs, request_.pairs()),
-                      ranks_, hooks_.stop());
-  }
-
-  std::vector<float> TakeWeights() {
-    parameters_.resize(count_);
-    return std::move(parameters_);
+  // After all epochs. Of two adapters, the one with the lower DPO loss over the round is the policy.
+  absl::StatusOr<TrainedRound> Finish() {
+    if (trainees_.size() > 1 && ShouldSwapRoles(at::tensor({trainees_[0].dpo_loss}),
+                                                at::tensor({trainees_[1].dpo_loss}))) {
+      std::swap(trainees_[0], trainees_[1]);
+      adapters_->swapped = !adapters_->swapped;
+    }
+    TrainedRound round;
+    ATTUNE_ASSIGN_OR_RETURN(
+        round.probe,
+        ProbePairs(trainees_[0].models, trainees_[0].objective.needs.rewards, to_probe_,
+                   PairsPerUpdate(request_.training()), std::min(kProbePairs, request_.pairs()),
+                   ranks_, hooks_.stop()));
+    if (adapters_ != nullptr) adapters_->fast = trainees_[0].policy->Adapter();
+    if (trainees_.size() > 1) adapters_->slow = trainees_[1].policy->Adapter();
+    round.weights = trainees_[0].policy->TakeWeights();
+    return round;
   }
 
  private:
-  // Update number `done` of the round, from 0, with this rank's pairs.
+  void AddTrainee(const TrainingObjective& objective, double learning_rate_ratio,
+                  std::unique_ptr<TrainedPolicy> policy) {
+    const TrainingModels models = {
+        .config = &config_, .policy = &policy->model(), .reference = reference_.get()};
+    trainees_.push_back({objective, learning_rate_ratio, std::move(policy), models});
+  }
+
+  // Update number `done` of the round, from 0, with this rank's pairs. Both policies of two see
+  // each other as they were before it.
   absl::Status RunUpdate(uint32_t done, absl::Span<const v1::TrainingPair> pairs) {
-    const v1::TrainingSpec& spec = request_.training();
-    const uint32_t update_pairs = PairsOfUpdate(request_, done);
     const std::string name = absl::StrCat("update ", done + 1, " of ", UpdatesOfRound(request_));
+    std::vector<UpdateSums> sums;
+    for (Trainee& trainee : trainees_) {
+      ATTUNE_ASSIGN_OR_RETURN(sums.emplace_back(),
+                              Accumulate(trainee, PairsOfUpdate(request_, done), pairs, name));
+      trainee.dpo_loss += sums.back().dpo_loss;
+    }
+    const double learning_rate =
+        LearningRate(request_.training(), done, UpdatesOfRound(request_));
+    std::vector<double> norms;
+    for (Trainee& trainee : trainees_) {
+      const absl::StatusOr<double> norm =
+          trainee.policy->Step(ranks_, learning_rate * trainee.learning_rate_ratio);
+      ATTUNE_RETURN_IF_ERROR(Annotate(norm.status(), name));
+      norms.push_back(*norm);
+    }
+    tokens_ += sums[0].tokens;
+    Report(done, learning_rate * trainees_[0].learning_rate_ratio, norms[0], sums);
+    return absl::OkStatus();
+  }
+
+  // The gradient of an update of `update_pairs` pairs; what it sums up of all ranks.
+  absl::StatusOr<UpdateSums> Accumulate(Trainee& trainee, uint32_t update_pairs,
+                                        absl::Span<const v1::TrainingPair> pairs,
+                                        const std::string& name) {
     ATTUNE_ASSIGN_OR_RETURN(const CoupledLosses coupled,
-                            EvaluateTogether(objective_, models_, pairs, update_pairs, ranks_,
-                                             hooks_.stop(), &rewards_));
+                            EvaluateTogether(trainee.objective, trainee.models, pairs,
+                                             update_pairs, ranks_, hooks_.stop(), &rewards_));
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums sums,
         OverAllRanks(ranks_,
-                     AccumulateGradients(objective_, models_, coupled, pairs, update_pairs,
-                                         absl::MakeSpan(pair_gradient_),
-                                         absl::MakeSpan(gradients_)),
+                     AccumulateGradients(trainee.objective, trainee.models, coupled, pairs,
+                                         update_pairs, trainee.policy->example_gradient(),
+                                         trainee.policy->gradients()),
                      hooks_.stop()));
     if (sums.pairs != update_pairs) {
       return absl::InternalError(absl::StrCat(name, " got ", sums.pairs, " pairs instead of ",
@@ -151,17 +211,13 @@ class RoundTrainer {
       return absl::FailedPreconditionError(
           absl::StrCat(name, ": the loss is ", sums.loss / update_pairs));
     }
-    const double learning_rate = LearningRate(spec, done, UpdatesOfRound(request_));
-    const absl::StatusOr<double> norm = optimizer_.Step(
-        ranks_, learning_rate, absl::MakeSpan(parameters_), absl::MakeSpan(gradients_));
-    ATTUNE_RETURN_IF_ERROR(Annotate(norm.status(), name));
-    model_.ParametersChanged();
-    tokens_ += sums.tokens;
-    Report(done, learning_rate, *norm, sums);
-    return absl::OkStatus();
+    return sums;
   }
 
-  void Report(uint32_t done, double learning_rate, double norm, const UpdateSums& sums) {
+  // `of_policies`: of the one that is the policy first.
+  void Report(uint32_t done, double learning_rate, double norm,
+              const std::vector<UpdateSums>& of_policies) {
+    const UpdateSums& sums = of_policies[0];
     v1::StepMetrics step;
     step.set_step(done + 1);
     step.set_steps(UpdatesOfRound(request_));
@@ -171,7 +227,13 @@ class RoundTrainer {
     values["rewards/rejected"] = sums.rejected_reward / sums.pairs;
     values["rewards/margins"] = (sums.chosen_reward - sums.rejected_reward) / sums.pairs;
     values["rewards/accuracies"] = sums.correct / sums.pairs;
-    if (objective_.needs.rewards) {
+    if (of_policies.size() > 1) {
+      const UpdateSums& slow = of_policies[1];
+      values["loss/dpo"] = sums.dpo_loss / sums.pairs;
+      values["slow/loss/dpo"] = slow.dpo_loss / slow.pairs;
+      values["slow/rewards/margins"] = (slow.chosen_reward - slow.rejected_reward) / slow.pairs;
+    }
+    if (trainees_[0].objective.needs.rewards) {
       values["mean_reward"] = (sums.chosen_reward + sums.rejected_reward) / (2 * sums.pairs);
     } else {
       AddLogps(done, sums, values);
@@ -195,19 +257,15 @@ class RoundTrainer {
   }
 
   const v1::TrainRoundRequest& request_;
+  const ModelConfig& config_;
   Collective& ranks_;
   const TrainRoundHooks& hooks_;
-  const TrainingObjective objective_;
-  const size_t count_;  // parameters without padding
-  std::vector<float> parameters_;
-  std::vector<float> pair_gradient_;
-  std::vector<double> gradients_;  // of the update, this rank's part
-  DifferentiableModel model_;
+  std::vector<float> base_;  // of the adapters
+  Adapters* const adapters_;
   const std::unique_ptr<const DifferentiableModel> reference_;  // null: none
-  const TrainingModels models_;
+  std::vector<Trainee> trainees_;                               // the policy first
   RunningMean rewards_;
   std::vector<v1::TrainingPair> to_probe_;
-  ShardedAdamW optimizer_;
   double tokens_ = 0;  // of the round so far
 };
 
@@ -225,19 +283,20 @@ uint32_t PairsOfUpdate(const v1::TrainRoundRequest& request, uint32_t update) {
 
 absl::StatusOr<TrainedRound> TrainRound(const v1::TrainRoundRequest& request,
                                         const ModelConfig& config, std::vector<float> weights,
-                                        PolicyWeights* reference, Collective& ranks, int threads,
+                                        Adapters* adapters, PolicyWeights* reference,
+                                        Collective& ranks, int threads,
                                         const TrainRoundHooks& hooks) {
   SetPieceThreads(threads);
-  ATTUNE_ASSIGN_OR_RETURN(TrainingObjective objective, TrainingObjectiveOf(request));
-  RoundTrainer trainer(request, std::move(objective), config, std::move(weights), reference, ranks,
+  ATTUNE_ASSIGN_OR_RETURN(const TrainingObjective objective, TrainingObjectiveOf(request));
+  if (objective.needs.other_adapter && (adapters == nullptr || adapters->slow.empty())) {
+    return absl::InvalidArgumentError("ofs_dpo trains two adapters, but training.lora is not set");
+  }
+  RoundTrainer trainer(request, objective, config, std::move(weights), adapters, reference, ranks,
                        hooks);
   for (uint32_t epoch = 0; epoch < request.training().num_train_epochs(); ++epoch) {
     ATTUNE_RETURN_IF_ERROR(trainer.RunEpoch(epoch));
   }
-  TrainedRound round;
-  ATTUNE_ASSIGN_OR_RETURN(round.probe, trainer.Probe());
-  round.weights = trainer.TakeWeights();
-  return round;
+  return trainer.Finish();
 }
 
 }  // namespace attune

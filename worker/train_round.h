@@ -36,18 +36,21 @@ struct TrainedRound {
   v1::PairProbe probe;  // of the first pairs of epoch 0
 };
 
-// Trains `weights` (in the order of WeightLayout).
+// Trains `weights` (in the order of WeightLayout), or, where there are `adapters` (else null), those,
+// of these weights; then the weights that it returns are merged.
 // `reference`, of the same vocabulary, answers for examples that do not record it, and what cannot
 // be recorded; null: none.
 // A function of the request, the weights and the pairs; the number of ranks changes rounding only.
 // Every rank calls it, with `threads` threads for each, which change nothing. When it fails it
 // fails on every rank:
+//   INVALID_ARGUMENT     the request asks for what does not go together
 //   FAILED_PRECONDITION  a loss or gradient is not finite; names the update and the value
 //   CANCELLED            some rank was told to stop
 //   ABORTED              another rank failed; that rank has the reason
 [[nodiscard]] absl::StatusOr<TrainedRound> TrainRound(const v1::TrainRoundRequest& request,
                                                       const ModelConfig& config,
                                                       std::vector<float> weights,
+                                                      Adapters* adapters,
                                                       PolicyWeights* reference, Collective& ranks,
                                                       int threads, const TrainRoundHooks& hooks);
 

@@ -1,6 +1,7 @@
 #include "worker/train_step.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -41,6 +42,11 @@ std::pair<double, double> RewardsOf(const Rewards& rewards, int64_t e) {
   return {rewards.chosen[e].item<double>(), rewards.rejected[e].item<double>()};
 }
 
+// -log sigmoid(x), without overflow.
+double LogisticLoss(double x) {
+  return std::max(-x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
+
 void AddToSums(const ExampleColumns& columns, double loss, std::pair<double, double> rewards,
                UpdateSums& sums) {
   const auto logp = [&](int64_t sequence) {
@@ -51,6 +57,7 @@ void AddToSums(const ExampleColumns& columns, double loss, std::pair<double, dou
   sums.loss += loss;
   sums.chosen_reward += rewards.first;
   sums.rejected_reward += rewards.second;
+  sums.dpo_loss += LogisticLoss(rewards.first - rewards.second);
   sums.correct += rewards.first > rewards.second ? 1 : 0;
   sums.chosen_logp += logp(0);
   sums.rejected_logp += logp(1);

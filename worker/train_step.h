@@ -23,7 +23,8 @@ struct UpdateSums {
   double loss = 0;
   double chosen_reward = 0;
   double rejected_reward = 0;
-  double correct = 0;  // examples whose chosen reward is above the rejected one
+  double dpo_loss = 0;  // of the rewards: -log sigmoid(chosen - rejected)
+  double correct = 0;   // examples whose chosen reward is above the rejected one
   double chosen_logp = 0;
   double rejected_logp = 0;
   double chosen_change = 0;  // of logps since the responses were sampled

@@ -39,6 +39,10 @@ absl::Status CheckRequest(const v1::TrainRoundRequest& request) {
               request.output_path() != request.input().checkpoint_path() &&
               request.output_path() != request.input().model_path(),
           "output_path", "must be set and must not be the input, which it would overwrite");
+  const v1::LoraSpec& lora = spec.lora();
+  require(!spec.has_lora() ||
+              (lora.r() > 0 && lora.lora_alpha() > 0 && lora.target_modules_size() > 0),
+          "training.lora", "r and lora_alpha must be positive, target_modules not empty");
   require(request.reference_output_path().empty() || request.has_reference(),
           "reference_output_path", "is set, but there is no reference to mix");
   return BadRequestError(violations);
@@ -46,7 +50,8 @@ absl::Status CheckRequest(const v1::TrainRoundRequest& request) {
 
 // What a round begins with.
 struct Inputs {
-  PolicyWeights policy;
+  PolicyWeights policy;  // with adapters, the weights that they are of
+  std::optional<Adapters> adapters;
   std::optional<PolicyWeights> reference;
 };
 
@@ -54,9 +59,15 @@ absl::StatusOr<Inputs> LoadInputs(const v1::TrainRoundRequest& request) {
   ATTUNE_RETURN_IF_ERROR(CheckRequest(request));
   ATTUNE_ASSIGN_OR_RETURN(const TrainingObjective objective, TrainingObjectiveOf(request));
   Inputs inputs;
-  ATTUNE_ASSIGN_OR_RETURN(inputs.policy, objective.needs.rewards
-                                             ? LoadRewardModel(request.input(), request.seed())
-                                             : LoadPolicyWeights(request.input()));
+  if (request.training().has_lora()) {
+    ATTUNE_ASSIGN_OR_RETURN(AdaptedPolicy adapted, LoadAdaptedPolicy(request));
+    inputs.policy = std::move(adapted.base);
+    inputs.adapters = std::move(adapted.adapters);
+  } else {
+    ATTUNE_ASSIGN_OR_RETURN(inputs.policy, objective.needs.rewards
+                                               ? LoadRewardModel(request.input(), request.seed())
+                                               : LoadPolicyWeights(request.input()));
+  }
   if (!request.has_reference()) return inputs;
   ATTUNE_ASSIGN_OR_RETURN(inputs.reference, LoadPolicyWeights(request.reference()));
   const int64_t vocabulary = inputs.policy.config.vocab_size;
@@ -106,6 +117,7 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
   ATTUNE_RETURN_IF_ERROR(SumIfAllWell(*ranks_, inputs.status(), stop(), {}));
   PolicyWeights& policy = inputs->policy;
   PolicyWeights* const reference = inputs->reference ? &*inputs->reference : nullptr;
+  Adapters* const adapters = inputs->adapters ? &*inputs->adapters : nullptr;
 
   Stopwatch step_time;
   double tokens = 0;
@@ -131,7 +143,7 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
   };
   ATTUNE_ASSIGN_OR_RETURN(TrainedRound round,
                           attune::TrainRound(request, policy.config, std::move(policy.weights),
-                                             reference, *ranks_, threads_, hooks));
+                                             adapters, reference, *ranks_, threads_, hooks));
   policy.weights = std::move(round.weights);
 
   v1::TrainRoundResult result;
@@ -141,7 +153,7 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
   result.set_steps(UpdatesOfRound(request));
   absl::Status saved;
   if (ranks_->rank() == 0) {
-    saved = SavePolicy(request, policy, result.policy().digest());
+    saved = SavePolicy(request, policy, result.policy().digest(), adapters);
     if (saved.ok() && !request.reference_output_path().empty()) {
       saved = SaveMixedReference(request, policy, *reference, result.mutable_reference_digest());
     }

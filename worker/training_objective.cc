@@ -50,6 +50,7 @@ LossOptions OptionsOf(const v1::ObjectiveSpec& spec) {
   options.list_top_k = spec.list_top_k();
   options.list_poly = spec.list_poly();
   options.xpo_alpha = spec.xpo_alpha();
+  options.fast_slow_alpha = spec.fast_slow_alpha();
   options.center_rewards = spec.center_rewards_coefficient();
   options.view_weights.assign(spec.view_weights().begin(), spec.view_weights().end());
   options.view_norm =
@@ -87,6 +88,10 @@ absl::StatusOr<TrainingObjective> TrainingObjectiveOf(const v1::TrainRoundReques
   if (result.needs.rewards && result.objective.losses.size() > 1) {
     return absl::InvalidArgumentError(
         "objective.loss_type: adds reward_model to losses of policies; it must stand alone");
+  }
+  if (result.needs.other_adapter && result.objective.losses.size() > 1) {
+    return absl::InvalidArgumentError(
+        "objective.loss_type: adds ofs_dpo to losses of one adapter; it must stand alone");
   }
   result.sampo_seed = CounterRng({request.seed(), kSampoTag, request.round()}).key();
   result.responses = std::max<int64_t>(2, request.responses());

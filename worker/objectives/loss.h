@@ -28,6 +28,7 @@ struct ResponseColumns {
   at::Tensor self_weighted_logps;  // [n] sum over tokens of sg(log pi - log ref) log pi (Nash-MD);
                                    //     gradients
   at::Tensor rewards;  // [n] of the score head of a reward model, in place of all others; gradients
+  at::Tensor other_logps;  // [n] as logps, of the other adapter (OFS-DPO); no gradients
 };
 
 // G lists of N responses to one prompt each; float64, [G, N].
@@ -96,6 +97,7 @@ struct LossOptions {
   double list_poly = 0;  // ADPO Plackett-Luce: coefficient of 1 - exp(-loss of a position)
   ListGain list_gain = ListGain::kDcg;  // IRPO
   double fast_slow_alpha = 0.1;         // OFS-DPO
+  bool slow_adapter = false;            // OFS-DPO: logps are the slow adapter's, not the fast one's
   double xpo_alpha = 1e-5;
   double center_rewards = 0;  // reward models: coefficient of (chosen + rejected)^2
   std::vector<double> view_weights;  // MCM-DPO: one for each of LossBatch.views

@@ -81,6 +81,7 @@ const NamedFunctions kFunctions[] = {
     {"mcm_dpo", McmDpoLoss},
     {"realign", RealignLoss},
     {"nash_md", NashMdLoss},
+    {"ofs_dpo", OfsDpoLoss},
     // Models that score responses.
     {"reward_model", BradleyTerryLoss, HeadRewards},
 };
@@ -95,6 +96,7 @@ void CheckResponses(const LossNeeds& needs, const ResponseColumns& responses) {
   ATTUNE_CHECK(!needs.lengths || responses.lengths.defined());
   ATTUNE_CHECK(!needs.vocabulary || responses.sequence_kl.defined());
   ATTUNE_CHECK(!needs.self_weighted || responses.self_weighted_logps.defined());
+  ATTUNE_CHECK(!needs.other_adapter || responses.other_logps.defined());
 }
 
 void CheckColumns(const Loss& loss, const LossBatch& batch) {

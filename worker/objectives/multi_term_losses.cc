@@ -76,6 +76,14 @@ FastSlowLosses OfsDpoLosses(const at::Tensor& fast, const at::Tensor& slow,
       MarginDpoLoss(slow, reference, options) - alpha * ChasingLoss(fast.detach(), slow, options)};
 }
 
+at::Tensor OfsDpoLoss(const LossBatch& batch, const LossOptions& options) {
+  const at::Tensor own = batch.chosen.logps - batch.rejected.logps;
+  const at::Tensor other = batch.chosen.other_logps - batch.rejected.other_logps;
+  const at::Tensor reference = batch.chosen.reference_logps - batch.rejected.reference_logps;
+  return options.slow_adapter ? OfsDpoLosses(other, own, reference, options).slow
+                              : OfsDpoLosses(own, other, reference, options).fast;
+}
+
 bool ShouldSwapRoles(const at::Tensor& fast_dpo_losses, const at::Tensor& slow_dpo_losses) {
   return slow_dpo_losses.mean().item<double>() < fast_dpo_losses.mean().item<double>();
 }

@@ -52,6 +52,10 @@ at::Tensor MarginDpoLoss(const at::Tensor& margin, const at::Tensor& reference,
 FastSlowLosses OfsDpoLosses(const at::Tensor& fast, const at::Tensor& slow,
                             const at::Tensor& reference, const LossOptions& options);
 
+// That of the adapter whose log-probabilities are logps, [pairs]: the slow one's with
+// options.slow_adapter; the other one's are other_logps.
+at::Tensor OfsDpoLoss(const LossBatch& batch, const LossOptions& options);
+
 // Whether the adapters change roles after a chasing interval: the one with the lower mean DPO loss
 // over it is the fast one; not if they are equal. Learning rates stay with the adapters.
 bool ShouldSwapRoles(const at::Tensor& fast_dpo_losses, const at::Tensor& slow_dpo_losses);

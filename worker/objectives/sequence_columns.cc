@@ -89,7 +89,7 @@ ResponseColumns SelectRows(const ResponseColumns& columns, const at::Tensor& row
   };
   return {select(columns.logps), select(columns.reference_logps), select(columns.lengths),
           select(columns.sequence_kl), select(columns.self_weighted_logps),
-          select(columns.rewards)};
+          select(columns.rewards), select(columns.other_logps)};
 }
 
 at::Tensor AnchorKl(const at::Tensor& policy, const at::Tensor& anchor,

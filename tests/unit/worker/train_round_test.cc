@@ -56,7 +56,7 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
     PolicyWeights reference = {TestConfig(), TestWeights()};
     ATTUNE_ASSIGN_OR_RETURN(
         TrainedRound round,
-        TrainRound(request, initial.config, initial.weights,
+        TrainRound(request, initial.config, initial.weights, nullptr,
                    with_reference ? &reference : nullptr, collective, threads, hooks));
     if (rank == 0) outcome.weights = std::move(round.weights);
     if (rank == 0) outcome.probe = round.probe;
@@ -321,7 +321,7 @@ std::vector<absl::Status> RunTwo(const std::function<void(int, TrainRoundHooks&)
     hooks.on_step = [](const v1::StepMetrics&) {};
     change(rank, hooks);
     statuses[rank] =
-        TrainRound(SixUpdates(), TestConfig(), TestWeights(), nullptr, collective, 1, hooks)
+        TrainRound(SixUpdates(), TestConfig(), TestWeights(), nullptr, nullptr, collective, 1, hooks)
             .status();
     return absl::OkStatus();
   }));

@@ -1,0 +1,86 @@
+#include "worker/trained_policy.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/status_macros.h"
+#include "model/layout.h"
+
+namespace attune {
+namespace {
+
+// With zeros behind, so that all ranks have slices of one length.
+std::vector<float> Padded(std::vector<float> values, int ranks) {
+  values.resize(SliceSize(static_cast<int64_t>(values.size()), ranks) * ranks);
+  return values;
+}
+
+}  // namespace
+
+TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptions& options,
+                             const Collective& ranks, const LoraLayout* lora,
+                             std::vector<float> weights)
+    : lora_(lora),
+      weight_count_(weights.size()),
+      weights_(Padded(std::move(weights), ranks.size())),
+      example_gradient_(weights_.size()),
+      gradients_(weights_.size()),
+      model_(config, absl::MakeSpan(weights_), absl::MakeSpan(example_gradient_),
+             options.precision),
+      optimizer_(lora == nullptr ? WeightLayout(config) : lora->tensors, options.optimizer, ranks) {
+}
+
+TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptions& options,
+                             const Collective& ranks, std::vector<float> weights)
+    : TrainedPolicy(config, options, ranks, nullptr, std::move(weights)) {}
+
+TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptions& options,
+                             const Collective& ranks, const LoraLayout& lora,
+                             absl::Span<const float> base, const std::vector<float>& adapter)
+    : TrainedPolicy(config, options, ranks, &lora, {base.begin(), base.end()}) {
+  base_ = base;
+  adapter_ = Padded(adapter, ranks.size());
+  adapter_gradients_.resize(adapter_.size());
+  Merge();
+}
+
+absl::StatusOr<double> TrainedPolicy::Step(Collective& ranks, double learning_rate) {
+  double norm = 0;
+  if (lora_ == nullptr) {
+    ATTUNE_ASSIGN_OR_RETURN(norm, optimizer_.Step(ranks, learning_rate, absl::MakeSpan(weights_),
+                                                  absl::MakeSpan(gradients_)));
+    model_.ParametersChanged();
+    return norm;
+  }
+  AddAdapterGradients(*lora_, adapter_, gradients_, absl::MakeSpan(adapter_gradients_));
+  std::fill(gradients_.begin(), gradients_.end(), 0.0);
+  ATTUNE_ASSIGN_OR_RETURN(norm, optimizer_.Step(ranks, learning_rate, absl::MakeSpan(adapter_),
+                                                absl::MakeSpan(adapter_gradients_)));
+  Merge();
+  return norm;
+}
+
+std::vector<float> TrainedPolicy::Adapter() const {
+  ATTUNE_CHECK(lora_ != nullptr);
+  return {adapter_.begin(), adapter_.begin() + WeightCount(lora_->tensors)};
+}
+
+void TrainedPolicy::SetAdapter(const std::vector<float>& adapter) {
+  ATTUNE_CHECK(lora_ != nullptr &&
+               static_cast<int64_t>(adapter.size()) == WeightCount(lora_->tensors));
+  std::copy(adapter.begin(), adapter.end(), adapter_.begin());
+  Merge();
+}
+
+std::vector<float> TrainedPolicy::TakeWeights() {
+  weights_.resize(weight_count_);
+  return std::move(weights_);
+}
+
+void TrainedPolicy::Merge() {
+  MergeAdapter(*lora_, base_, adapter_, absl::MakeSpan(weights_));
+  model_.ParametersChanged();
+}
+
+}  // namespace attune
