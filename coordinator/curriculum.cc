@@ -33,9 +33,14 @@ DomainPrompts TrainingPrompts(const v1::JobSpec& spec, const Dataset& dataset) {
   return domains;
 }
 
-Weights DomainWeights(const v1::JobSpec& spec, const DomainPrompts& domains,
+Weights DomainWeights(const v1::JobSpec& spec, const Dataset& dataset,
+                      const DomainPrompts& domains, uint32_t round,
                       absl::Span<const v1::RoundRecord> earlier) {
   Weights weights;
+  if (spec.curriculum().mixing() == v1::DOMAIN_MIXING_SEQUENTIAL) {
+    weights[DomainOfRound(spec, dataset, round).domain] = 1;
+    return weights;
+  }
   if (spec.curriculum().mixing() == v1::DOMAIN_MIXING_FIXED) {
     for (const v1::DomainWeightSpec& entry : spec.curriculum().domain_weights()) {
       weights[entry.domain()] = entry.weight();
@@ -119,12 +124,12 @@ std::vector<uint32_t> TakeFrom(const std::vector<uint32_t>& prompts, uint64_t se
   return taken;
 }
 
-std::vector<uint32_t> DrawByDomain(const v1::JobSpec& spec, const Dataset& dataset,
+std::vector<uint32_t> DrawByDomain(const v1::JobSpec& spec, const Dataset& dataset, uint32_t round,
                                    absl::Span<const v1::RoundRecord> earlier) {
   const v1::CurriculumSpec& curriculum = spec.curriculum();
   DomainPrompts domains = TrainingPrompts(spec, dataset);
   const auto counts =
-      ShareOut(DomainWeights(spec, domains, earlier), spec.prompts_per_round());
+      ShareOut(DomainWeights(spec, dataset, domains, round, earlier), spec.prompts_per_round());
   const std::map<uint32_t, double> spreads = LastSpreads(earlier);
   const auto outside = [&](uint32_t prompt) {
     const auto spread = spreads.find(prompt);
@@ -165,8 +170,8 @@ std::vector<uint32_t> DrawPrompts(const v1::JobSpec& spec, const Dataset& datase
   std::vector<uint32_t> drawn;
   const v1::DomainMixing mixing = spec.curriculum().mixing();
   if (mixing == v1::DOMAIN_MIXING_FIXED || mixing == v1::DOMAIN_MIXING_GAIN ||
-      HasBand(spec.curriculum())) {
-    drawn = DrawByDomain(spec, dataset, earlier);
+      mixing == v1::DOMAIN_MIXING_SEQUENTIAL || HasBand(spec.curriculum())) {
+    drawn = DrawByDomain(spec, dataset, round, earlier);
   } else {
     drawn = RoundPrompts(static_cast<uint32_t>(dataset.prompts.size()), spec.seed(),
                          spec.evaluation().holdout_prompts(), round, spec.prompts_per_round());
@@ -176,6 +181,26 @@ std::vector<uint32_t> DrawPrompts(const v1::JobSpec& spec, const Dataset& datase
     if (known.insert(prompt).second) drawn.push_back(prompt);
   }
   return drawn;
+}
+
+std::vector<std::string> DomainOrder(const v1::JobSpec& spec, const Dataset& dataset) {
+  DomainPrompts left = TrainingPrompts(spec, dataset);
+  std::vector<std::string> order;
+  for (const v1::Prompt& prompt : dataset.prompts) {
+    if (left.erase(prompt.domain()) > 0) order.push_back(prompt.domain());
+  }
+  return order;
+}
+
+DomainRound DomainOfRound(const v1::JobSpec& spec, const Dataset& dataset, uint32_t round) {
+  const std::vector<std::string> order = DomainOrder(spec, dataset);
+  const auto domains = static_cast<uint32_t>(order.size());
+  ATTUNE_CHECK(domains > 0 && spec.rounds() >= domains && round >= 1 && round <= spec.rounds());
+  uint32_t last = 0;  // round of the domain
+  for (uint32_t domain = 0;; ++domain) {
+    last += spec.rounds() / domains + (domain < spec.rounds() % domains ? 1 : 0);
+    if (round <= last) return {order[domain], round == last};
+  }
 }
 
 Weights WeightsByGain(absl::Span<const Weights> scores, const std::vector<std::string>& domains) {

@@ -28,6 +28,18 @@ std::vector<uint32_t> DrawPrompts(const v1::JobSpec& spec, const Dataset& datase
                                   absl::Span<const v1::RoundRecord> earlier,
                                   absl::Span<const uint32_t> retry);
 
+// The domains that are not wholly held out, in the order in which the dataset first names them.
+std::vector<std::string> DomainOrder(const v1::JobSpec& spec, const Dataset& dataset);
+
+// Of mixing sequential, with as many rounds as domains or more (CHECK): the domain of round `round`
+// (from 1), and whether it is that domain's last. Rounds are divided evenly in DomainOrder; the
+// first domains take one more each where there is a rest.
+struct DomainRound {
+  std::string domain;
+  bool last;
+};
+DomainRound DomainOfRound(const v1::JobSpec& spec, const Dataset& dataset, uint32_t round);
+
 // Shares of the domains in the next round by what they gained: of the gains g of the held-out mean
 // scores over the last round, w = 1/2 uniform + 1/2 softmax(g / max |g|), which maximises
 // sum w g + max |g| * entropy(w) above a floor of half the uniform share. Uniform where fewer than

@@ -86,6 +86,15 @@ void CheckDomains(const v1::CurriculumSpec& curriculum, const Dataset& dataset,
                          absl::StrCat("has no weight for the domain '", *unweighted.begin(), "'")});
 }
 
+void CheckSequence(const v1::JobSpec& spec, const Dataset& dataset, Violations* violations) {
+  if (spec.curriculum().mixing() != v1::DOMAIN_MIXING_SEQUENTIAL) return;
+  const size_t domains = DomainOrder(spec, dataset).size();
+  if (spec.rounds() >= domains) return;
+  violations->push_back({"rounds", absl::StrCat("is ", spec.rounds(), "; must be at least ",
+                                                domains, ", the number of domains, with "
+                                                "curriculum.mixing sequential")});
+}
+
 // Whether every prompt has responses enough, where the dataset has to give them.
 void CheckGiven(const v1::JobSpec& spec, const std::vector<v1::Prompt>& prompts,
                 Violations* violations) {

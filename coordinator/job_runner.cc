@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/status_macros.h"
 #include "coordinator/alarms.h"
+#include "coordinator/curriculum.h"
 #include "coordinator/dataset.h"
 #include "coordinator/gate.h"
 #include "coordinator/job_failure.h"
@@ -256,6 +257,11 @@ absl::StatusOr<PhaseResult> JobRunner::Train(const Context& context) {
       {.checkpoint = CheckpointPath(context.job, record.round()),
        .reference = record.round() > 1 ? ReferencePath(context.job, record.round()) : "",
        .next_reference = ReferencePath(context.job, record.round() + 1)});
+  // A domain is remembered once its last round is over.
+  if (request.objective().domain_memory() > 0 &&
+      !DomainOfRound(context.job.resolved_spec(), context.dataset, record.round()).last) {
+    request.mutable_objective()->set_domain_memory(0);
+  }
   ATTUNE_RETURN_IF_ERROR(CreateDirectories(ParentPath(request.output_path())));
   PolicyTrained trained{.checkpoint_path = request.output_path()};
   const StepCall on_step = [&](const v1::StepMetrics& step) {

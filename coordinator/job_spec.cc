@@ -21,6 +21,7 @@ constexpr size_t kNameMax = 63;
 constexpr int kAuxiliaryOraclesMax = 8;
 constexpr int kStopTextsMax = 16;
 constexpr size_t kStopTextBytesMax = 256;
+constexpr int kTargetModulesMax = 64;
 
 bool IsJobName(absl::string_view name) {
   return !name.empty() && name.size() <= kNameMax && absl::ascii_islower(name[0]) &&
@@ -137,6 +138,32 @@ void CheckCurriculum(const v1::JobSpec& spec, Violations* violations) {
   block.Range("judged_share", curriculum.judged_share(), {0, 1, End::kExcluded});
 }
 
+bool IsModuleName(absl::string_view name) {
+  return !name.empty() && name.size() <= kNameMax &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return absl::ascii_isalnum(c) || c == '_'; });
+}
+
+// Whether the model has the modules is for the trainers to see.
+void CheckLora(const v1::LoraSpec& lora, Violations* violations) {
+  Block block("training.lora.", violations);
+  block.Range("r", lora.r(), {1, 1024});
+  block.Range("lora_alpha", lora.lora_alpha(), {0, 1e6, End::kExcluded});
+  const auto& modules = lora.target_modules();
+  if (modules.size() > kTargetModulesMax) {
+    block.Add("target_modules", absl::StrCat("has ", modules.size(), " names; at most ",
+                                             kTargetModulesMax));
+  }
+  for (auto name = modules.begin(); name != modules.end(); ++name) {
+    if (!IsModuleName(*name)) {
+      block.Add("target_modules", absl::StrCat("has '", *name, "'; must be the last part of a "
+                                               "weight's name, such as q_proj"));
+    } else if (std::find(modules.begin(), name, *name) != name) {
+      block.Add("target_modules", absl::StrCat("has ", *name, " twice"));
+    }
+  }
+}
+
 void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
   Block block("training.", violations);
   const Limits share = {0, 1, End::kIncluded, End::kExcluded};
@@ -156,6 +183,7 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
                                          "; not supported by this build; use 0 or 1"));
   }
   CheckEnum("precision", training.precision(), &block);
+  if (training.has_lora()) CheckLora(training.lora(), violations);
 }
 
 void CheckEvaluation(const v1::JobSpec& spec, Violations* violations) {

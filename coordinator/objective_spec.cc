@@ -51,6 +51,9 @@ const std::vector<LossOption>& LossOptionTable() {
        above_zero(1e6),
        0.5,
        {v1::LOSS_TYPE_INFONCA, v1::LOSS_TYPE_NCA, v1::LOSS_TYPE_EXO, v1::LOSS_TYPE_ADPO}},
+      {"fast_slow_alpha", {0, 1000}, 0.1, {v1::LOSS_TYPE_OFS_DPO}},
+      {"slow_lr_ratio", above_zero(1), 0.5, {v1::LOSS_TYPE_OFS_DPO}},
+      {"domain_memory", {0, 4096}, 0, {v1::LOSS_TYPE_OFS_DPO}},
       {"center_rewards_coefficient", {0, 1000}, 0, {v1::LOSS_TYPE_REWARD_MODEL}},
       {"list_top_k", {0, 64}, 0, {v1::LOSS_TYPE_ADPO_PLACKETT_LUCE}},
       {"list_poly", {0, 1000}, 0, {v1::LOSS_TYPE_ADPO_PLACKETT_LUCE}},
@@ -235,14 +238,16 @@ void CheckReference(const v1::ObjectiveSpec& objective, const LossNeeds& needs, 
 // Losses of pairs and losses of groups do not add up, nor do those whose sides mean different
 // things.
 void CheckMixture(const v1::ObjectiveSpec& objective, Block* block) {
-  for (const auto need : {&LossNeeds::groups, &LossNeeds::opponent, &LossNeeds::rewards}) {
+  for (const auto need : {&LossNeeds::groups, &LossNeeds::opponent, &LossNeeds::other_adapter,
+                          &LossNeeds::rewards}) {
     const std::vector<v1::LossType> some = LossesWith(objective, need);
     const bool all = some.size() == static_cast<size_t>(objective.loss_type_size());
     if (some.empty() || all) continue;
-    const char* const rule = need == &LossNeeds::groups
-                                 ? "losses of groups go with such losses only"
-                             : need == &LossNeeds::opponent ? "losses against an opponent go alone"
-                                                            : "a reward model has no other loss";
+    const char* const rule =
+        need == &LossNeeds::groups          ? "losses of groups go with such losses only"
+        : need == &LossNeeds::opponent      ? "losses against an opponent go alone"
+        : need == &LossNeeds::other_adapter ? "a loss of two adapters goes alone"
+                                            : "a reward model has no other loss";
     block->Add("loss_type",
                absl::StrCat("adds ", Names(some), " to losses of another kind; ", rule));
   }
@@ -258,6 +263,24 @@ void CheckRewardModel(const v1::JobSpec& spec, Block* block) {
   }
   if (spec.objective().reference() != v1::REFERENCE_NONE) {
     block->Add("objective.reference", "must be none for reward_model");
+  }
+}
+
+// Adapters, and what is made of several of them.
+void CheckAdapters(const v1::JobSpec& spec, const LossNeeds& needs, Block* block) {
+  const bool lora = spec.training().has_lora();
+  if (needs.other_adapter && !lora) {
+    block->Add("training.lora", "is required for ofs_dpo, which trains two adapters; {} has the "
+                                "defaults");
+  }
+  if (needs.rewards && lora) {
+    block->Add("training.lora", "is given, but a reward model is trained whole: its head is new");
+  }
+  if (spec.objective().domain_memory() > 0 &&
+      spec.curriculum().mixing() != v1::DOMAIN_MIXING_SEQUENTIAL) {
+    block->Add("objective.domain_memory",
+               absl::StrCat("is ", spec.objective().domain_memory(),
+                            "; must be 0 unless curriculum.mixing is sequential"));
   }
 }
 
@@ -370,6 +393,7 @@ void CheckObjective(const v1::JobSpec& spec, Violations* violations) {
   CheckMixture(objective, &block);
   Block job("", violations);
   CheckPairingFits(spec, needs, &job);
+  CheckAdapters(spec, needs, &job);
   if (needs.rewards) CheckRewardModel(spec, &job);
   CheckUpdateSize(spec, needs, &job);
 }

@@ -178,6 +178,16 @@ void FillMainOracleDefaults(v1::OracleSpec* oracle) {
   if (!oracle->has_max_quarantined()) oracle->set_max_quarantined(0.2);
 }
 
+void FillLoraDefaults(v1::LoraSpec* lora) {
+  if (!lora->has_r()) lora->set_r(16);
+  if (!lora->has_lora_alpha()) lora->set_lora_alpha(32);
+  if (!lora->target_modules().empty()) return;
+  for (const char* module :
+       {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}) {
+    lora->add_target_modules(module);
+  }
+}
+
 void FillCurriculumDefaults(v1::CurriculumSpec* curriculum) {
   if (curriculum->mixing() == v1::DOMAIN_MIXING_UNSPECIFIED) {
     curriculum->set_mixing(v1::DOMAIN_MIXING_DATASET);
@@ -206,6 +216,7 @@ v1::JobSpec WithPresetAndDefaults(const v1::JobSpec& submitted) {
     FillOracleDefaults(auxiliary.mutable_oracle());
   }
   FillCurriculumDefaults(spec.mutable_curriculum());
+  if (spec.training().has_lora()) FillLoraDefaults(spec.mutable_training()->mutable_lora());
   if (spec.has_oracle()) FillMainOracleDefaults(spec.mutable_oracle());
   return spec;
 }

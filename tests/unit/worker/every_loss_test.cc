@@ -43,6 +43,7 @@ v1::TrainRoundRequest RequestOf(v1::LossType loss) {
   objective.add_view_weights(0.2);
   objective.set_center_rewards_coefficient(0.01);
   objective.set_score_margin(true);
+  objective.set_fast_slow_alpha(0.3);
   return request;
 }
 
@@ -86,7 +87,7 @@ PolicyWeights InitialModel(bool rewards) {
   return (rewards ? LoadRewardModel(source, /*seed=*/5) : LoadPolicyWeights(source)).value();
 }
 
-// A model in training, and another that it is compared with.
+// A model in training, another that it is compared with, and a third that learns beside it.
 class Models {
  public:
   explicit Models(bool rewards = false) : Models(InitialModel(rewards)) {}
@@ -94,22 +95,28 @@ class Models {
       : config_(initial.config),
         weights_(initial.weights),
         reference_weights_(weights_),
+        other_weights_(weights_),
         gradient_(weights_.size()),
         policy_(config_, absl::MakeSpan(weights_), absl::MakeSpan(gradient_)) {
     for (size_t i = 0; i < reference_weights_.size(); i += 3) reference_weights_[i] *= 0.98f;
     reference_ = std::make_unique<const DifferentiableModel>(
         config_, absl::MakeSpan(reference_weights_), absl::Span<float>());
+    for (size_t i = 0; i < other_weights_.size(); i += 5) other_weights_[i] *= 1.01f;
+    other_ = std::make_unique<const DifferentiableModel>(config_, absl::MakeSpan(other_weights_),
+                                                         absl::Span<float>());
   }
-  TrainingModels get() const { return {&config_, &policy_, reference_.get()}; }
+  TrainingModels get() const { return {&config_, &policy_, reference_.get(), other_.get()}; }
   std::vector<float>& gradient() { return gradient_; }
 
  private:
   const ModelConfig config_;
   std::vector<float> weights_;
   std::vector<float> reference_weights_;
+  std::vector<float> other_weights_;
   std::vector<float> gradient_;
   DifferentiableModel policy_;
   std::unique_ptr<const DifferentiableModel> reference_;
+  std::unique_ptr<const DifferentiableModel> other_;
 };
 
 struct Update {
@@ -286,7 +293,7 @@ TEST(TrainedLossesTest, RefuseExamplesThatLackSomething) {
     const TrainingObjective objective = TrainingObjectiveOf(request).value();
     const Models all;
     TrainingModels models = all.get();
-    models.reference = nullptr;
+    models.reference = models.other = nullptr;
     return ColumnsOfExample(objective, models, ReferencePairs()[1]).status();
   };
   const auto invalid = absl::StatusCode::kInvalidArgument;
@@ -294,6 +301,21 @@ TEST(TrainedLossesTest, RefuseExamplesThatLackSomething) {
   EXPECT_THAT(refusal(v1::LOSS_TYPE_KTO, 2), StatusIs(invalid, "0 mismatched responses"));
   EXPECT_THAT(refusal(v1::LOSS_TYPE_REALIGN, 2), StatusIs(invalid, "no corrupted prompt"));
   EXPECT_THAT(refusal(v1::LOSS_TYPE_TDPO2, 2), StatusIs(invalid, "needs a reference model"));
+  EXPECT_THAT(refusal(v1::LOSS_TYPE_OFS_DPO, 2), StatusIs(invalid, "needs a second adapter"));
+}
+
+TEST(TrainedLossesTest, TheSlowAdapterOfOfsDpoChasesAndTheFastOneRunsAway) {
+  v1::TrainRoundRequest request = RequestOf(v1::LOSS_TYPE_OFS_DPO);
+  ASSERT_OK_AND_ASSIGN(TrainingObjective objective, TrainingObjectiveOf(request));
+  const std::vector<v1::TrainingPair> examples = Examples(objective);
+  const double fast = InOneGraph(objective, examples).loss;
+  objective.objective.options.slow_adapter = true;
+  const Update slow = InOneGraph(objective, examples);
+  ExpectSameUpdate(OverRanks(objective, examples, 2), slow, "slow");
+  request.mutable_objective()->set_loss_type(0, v1::LOSS_TYPE_SIGMOID);
+  const double dpo = InOneGraph(TrainingObjectiveOf(request).value(), examples).loss;
+  EXPECT_GT(fast, dpo);
+  EXPECT_LT(slow.loss, dpo);
 }
 
 }  // namespace

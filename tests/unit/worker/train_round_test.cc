@@ -20,6 +20,7 @@ struct Outcome {
   std::vector<float> weights;
   v1::PairProbe probe;
   std::vector<v1::StepMetrics> steps;
+  std::vector<Adapters> adapters;  // of rank 0, if there are any
 };
 
 // The share of one rank: updates are cut into contiguous runs, as the coordinator does.
@@ -54,12 +55,18 @@ absl::StatusOr<Outcome> RunRound(const v1::TrainRoundRequest& request,
       if (rank == 0) outcome.steps.push_back(step);
     };
     PolicyWeights reference = {TestConfig(), TestWeights()};
+    std::vector<Adapters> adapters;
+    if (request.training().has_lora()) {
+      ATTUNE_ASSIGN_OR_RETURN(adapters.emplace_back(), LoadAdapters(request, initial.config));
+    }
     ATTUNE_ASSIGN_OR_RETURN(
         TrainedRound round,
-        TrainRound(request, initial.config, initial.weights, nullptr,
+        TrainRound(request, initial.config, initial.weights,
+                   adapters.empty() ? nullptr : &adapters[0],
                    with_reference ? &reference : nullptr, collective, threads, hooks));
     if (rank == 0) outcome.weights = std::move(round.weights);
     if (rank == 0) outcome.probe = round.probe;
+    if (rank == 0) outcome.adapters = std::move(adapters);
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
@@ -292,6 +299,103 @@ TEST(TrainRoundTest, ARewardModelLearnsToRankItsPairs) {
                          RunRound(request, LearnablePairs(), ranks, 1, false, initial));
     ExpectSameLosses(one, many, 1e-5);
   }
+}
+
+v1::TrainRoundRequest SixUpdatesOfAdapters(v1::LossType loss) {
+  v1::TrainRoundRequest request = SixUpdates();
+  v1::TrainingSpec& training = *request.mutable_training();
+  training.set_learning_rate(2e-3);
+  training.set_weight_decay(0.01);
+  training.mutable_lora()->set_r(4);
+  training.mutable_lora()->set_lora_alpha(8);
+  for (const char* target : {"q_proj", "v_proj", "down_proj"}) {
+    training.mutable_lora()->add_target_modules(target);
+  }
+  request.mutable_objective()->set_loss_type(0, loss);
+  request.mutable_objective()->set_fast_slow_alpha(0.1);
+  request.mutable_objective()->set_slow_lr_ratio(0.5);
+  request.set_seed(42);
+  return request;
+}
+
+TEST(TrainRoundTest, OfAdaptersTheirTargetsAloneAreTrained) {
+  const v1::TrainRoundRequest request = SixUpdatesOfAdapters(v1::LOSS_TYPE_SIGMOID);
+  ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(request, ReferencePairs(), 1));
+  // At B = 0 the policy is the one that sampled.
+  EXPECT_NEAR(outcome.steps[0].values().at("loss"), std::log(2.0), 1e-5);
+  EXPECT_LT(outcome.steps[4].values().at("loss"), outcome.steps[0].values().at("loss"));
+  const std::vector<float> before = TestWeights();
+  for (const TensorSpec& spec : WeightLayout(TestConfig())) {
+    const bool same = std::equal(&before[spec.offset], &before[spec.offset] + spec.size,
+                                 &outcome.weights[spec.offset]);
+    const bool target = spec.name.find("q_proj") != std::string::npos ||
+                        spec.name.find("v_proj") != std::string::npos ||
+                        spec.name.find("down_proj") != std::string::npos;
+    EXPECT_EQ(same, !target) << spec.name;
+  }
+  std::vector<float> merged = before;
+  MergeAdapter(outcome.adapters[0].layout, before, outcome.adapters[0].fast,
+               absl::MakeSpan(merged));
+  EXPECT_EQ(merged, outcome.weights);
+}
+
+TEST(TrainRoundTest, AdaptersAreTheSameOnAnyNumberOfRanksAndThreads) {
+  for (const v1::LossType loss : {v1::LOSS_TYPE_SIGMOID, v1::LOSS_TYPE_OFS_DPO}) {
+    const v1::TrainRoundRequest request = SixUpdatesOfAdapters(loss);
+    ASSERT_OK_AND_ASSIGN(const Outcome one, RunRound(request, ReferencePairs(), 1));
+    ASSERT_OK_AND_ASSIGN(const Outcome again, RunRound(request, ReferencePairs(), 1, 3));
+    EXPECT_EQ(one.weights, again.weights);
+    EXPECT_EQ(one.adapters[0].slow, again.adapters[0].slow);
+    for (int ranks : {2, 3}) {
+      ASSERT_OK_AND_ASSIGN(const Outcome many, RunRound(request, ReferencePairs(), ranks));
+      ExpectSameLosses(one, many, 1e-5);
+      ASSERT_OK_AND_ASSIGN(const Outcome repeated, RunRound(request, ReferencePairs(), ranks));
+      EXPECT_EQ(many.weights, repeated.weights);
+    }
+  }
+}
+
+TEST(TrainRoundTest, TheFastAdapterOfOfsDpoLeadsAndIsThePolicy) {
+  v1::TrainRoundRequest request = SixUpdatesOfAdapters(v1::LOSS_TYPE_OFS_DPO);
+  request.mutable_objective()->set_slow_lr_ratio(0.1);
+  ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(request, ReferencePairs(), 1));
+  const auto& first = outcome.steps[0].values();
+  EXPECT_NEAR(first.at("loss/dpo"), std::log(2.0), 1e-5);
+  EXPECT_NEAR(first.at("loss"), 1.1 * std::log(2.0), 1e-5);
+  const auto& last = outcome.steps[4].values();
+  EXPECT_LT(last.at("loss/dpo"), last.at("slow/loss/dpo"));
+  EXPECT_GT(last.at("rewards/margins"), last.at("slow/rewards/margins"));
+  const Adapters& adapters = outcome.adapters[0];
+  EXPECT_FALSE(adapters.swapped);
+  std::vector<float> merged = TestWeights();
+  MergeAdapter(adapters.layout, TestWeights(), adapters.fast, absl::MakeSpan(merged));
+  EXPECT_EQ(merged, outcome.weights);
+  EXPECT_NE(adapters.fast, adapters.slow);
+}
+
+TEST(TrainRoundTest, TheAdapterWithTheLowerLossOverTheRoundBecomesThePolicy) {
+  v1::TrainRoundRequest request = SixUpdatesOfAdapters(v1::LOSS_TYPE_OFS_DPO);
+  request.mutable_training()->set_learning_rate(0.5);  // of the fast one: far too high
+  request.mutable_objective()->set_slow_lr_ratio(0.002);
+  ASSERT_OK_AND_ASSIGN(const Outcome outcome, RunRound(request, ReferencePairs(), 1));
+  EXPECT_TRUE(outcome.adapters[0].swapped);
+  std::vector<float> merged = TestWeights();
+  MergeAdapter(outcome.adapters[0].layout, TestWeights(), outcome.adapters[0].fast,
+               absl::MakeSpan(merged));
+  EXPECT_EQ(merged, outcome.weights);
+  double drift = 0;
+  for (size_t i = 0; i < merged.size(); ++i) {
+    drift = std::max<double>(drift, std::abs(merged[i] - TestWeights()[i]));
+    if (i > 2000) break;
+  }
+  EXPECT_LT(drift, 0.1);
+}
+
+TEST(TrainRoundTest, RefusesOfsDpoWithoutAdapters) {
+  v1::TrainRoundRequest request = SixUpdatesOfAdapters(v1::LOSS_TYPE_OFS_DPO);
+  request.mutable_training()->clear_lora();
+  EXPECT_THAT(RunRound(request, ReferencePairs(), 1),
+              StatusIs(absl::StatusCode::kInvalidArgument, "training.lora is not set"));
 }
 
 TEST(TrainRoundTest, ALossThatIsNotFiniteFailsAllRanksAndNamesTheUpdate) {

@@ -235,6 +235,58 @@ TEST_F(TrainerServiceTest, TheNextRoundBeginsFromTheCheckpoint) {
   });
 }
 
+TEST_F(TrainerServiceTest, AdaptersGoOnFromRoundToRound) {
+  WithRanks(2, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_objective()->set_loss_type(0, v1::LOSS_TYPE_OFS_DPO);
+    request.mutable_objective()->set_slow_lr_ratio(0.5);
+    request.mutable_training()->set_learning_rate(2e-3);
+    request.mutable_training()->mutable_lora()->set_r(4);
+    request.mutable_training()->mutable_lora()->set_lora_alpha(8);
+    request.mutable_training()->mutable_lora()->add_target_modules("q_proj");
+    const std::vector<Answer> first = CallAll(addresses, request);
+    ASSERT_OK(first[0].status);
+    const v1::PolicyVersion policy = first[0].events.back().result().policy();
+    ASSERT_OK_AND_ASSIGN(const std::vector<float> saved,
+                         LoadWeights(request.output_path(), TestConfig()));
+    EXPECT_EQ(WeightsDigest(WeightLayout(TestConfig()), saved), policy.digest());
+    EXPECT_EQ(Fetch(addresses, policy), saved);
+    EXPECT_TRUE(DirectoryExists(JoinPath(request.output_path(), "adapter_slow")));
+
+    v1::TrainRoundRequest next = request;
+    next.set_round(2);
+    next.mutable_input()->set_checkpoint_path(request.output_path());
+    *next.mutable_input()->mutable_version() = policy;
+    next.set_output_path(JoinPath(directory_, "round-2"));
+    const std::vector<Answer> second = CallAll(addresses, next);
+    ASSERT_OK(second[0].status);
+    const auto loss = [](const Answer& answer, size_t update) {
+      return answer.events[update].step().values().at("loss/dpo");
+    };
+    EXPECT_LT(loss(second[0], 0), loss(first[0], 0));
+    // A repeated attempt gives the same weights; weights that are not those of the adapter do not.
+    const std::vector<Answer> again = CallAll(addresses, next);
+    ASSERT_OK(again[0].status);
+    EXPECT_EQ(again[0].events.back().result().policy().digest(),
+              second[0].events.back().result().policy().digest());
+    next.mutable_input()->mutable_version()->set_digest("another");
+    EXPECT_THAT(CallAll(addresses, next),
+                Contains(Field(&Answer::status,
+                               StatusIs(absl::StatusCode::kDataLoss, "has another"))));
+  });
+}
+
+TEST_F(TrainerServiceTest, RefusesTargetModulesThatTheModelLacks) {
+  WithRanks(1, [&](const std::vector<std::string>& addresses) {
+    v1::TrainRoundRequest request = Request();
+    request.mutable_training()->mutable_lora()->set_r(4);
+    request.mutable_training()->mutable_lora()->set_lora_alpha(8);
+    request.mutable_training()->mutable_lora()->add_target_modules("c_attn");
+    EXPECT_THAT(Call(addresses[0], request).status,
+                StatusIs(absl::StatusCode::kInvalidArgument, "must be of down_proj, gate_proj"));
+  });
+}
+
 TEST_F(TrainerServiceTest, RefusesWeightsThatAreNotTheInputPolicy) {
   WithRanks(2, [&](const std::vector<std::string>& addresses) {
     v1::TrainRoundRequest request = Request();
