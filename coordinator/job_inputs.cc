@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "common/files.h"
 #include "coordinator/calibration.h"
+#include "coordinator/curriculum.h"
 #include "coordinator/objective_spec.h"
 #include "nlohmann/json.hpp"
 #include "spec/dataset_file.h"
@@ -174,6 +175,7 @@ void CheckDataset(const v1::JobSpec& spec, Violations* violations) {
   }
   CheckAnswersThere(spec, no_gold, violations);
   CheckDomains(spec.curriculum(), *dataset, violations);
+  CheckSequence(spec, *dataset, violations);
   const LossNeeds needs = NeedsOf(spec.objective());
   const size_t no_corrupted = lacks(&v1::Prompt::corrupted);
   if ((needs.corrupted || needs.views) && no_corrupted > 0) {

@@ -176,7 +176,8 @@ absl::Status SaveAdapters(const std::string& directory, const std::string& model
     ATTUNE_RETURN_IF_ERROR(SavePairs(JoinPath(path, kPairsFile), learned.pairs));
   }
   const nlohmann::json state = {{"swapped", adapters.swapped},
-                                {"domains", adapters.domains.size()}};
+                                {"domains", adapters.domains.size()},
+                                {"domain_weights", adapters.domain_weights}};
   ATTUNE_RETURN_IF_ERROR(WriteFile(JoinPath(directory, kState), state.dump(2) + "\n"));
   return SyncDirectory(directory);
 }

@@ -25,6 +25,8 @@ struct Adapters {
   std::vector<float> slow;  // OFS-DPO alone
   bool swapped = false;     // the fast adapter is the one that learns at the slow one's rate
   std::vector<LearnedDomain> domains;  // in the order in which they were learned
+  std::vector<double> domain_weights;  // of the adapters that `fast` is the combination of: theirs
+                                       // and that of the domain of the round; written, not read
 };
 
 // As they are beside the checkpoint that the round begins from; where it begins from the model of

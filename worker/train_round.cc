@@ -13,6 +13,7 @@
 #include "model/weights.h"
 #include "worker/agreement.h"
 #include "worker/differentiable_model.h"
+#include "worker/domain_combination.h"
 #include "worker/objectives/multi_term_losses.h"
 #include "worker/pair_probe.h"
 #include "worker/pieces.h"
@@ -145,19 +146,40 @@ class RoundTrainer {
       std::swap(trainees_[0], trainees_[1]);
       adapters_->swapped = !adapters_->swapped;
     }
+    if (adapters_ != nullptr) adapters_->fast = trainees_[0].policy->Adapter();
+    if (trainees_.size() > 1) adapters_->slow = trainees_[1].policy->Adapter();
+    if (trainees_.size() > 1) ATTUNE_RETURN_IF_ERROR(CombineWithLearnedDomains());
     TrainedRound round;
     ATTUNE_ASSIGN_OR_RETURN(
         round.probe,
         ProbePairs(trainees_[0].models, trainees_[0].objective.needs.rewards, to_probe_,
                    PairsPerUpdate(request_.training()), std::min(kProbePairs, request_.pairs()),
                    ranks_, hooks_.stop()));
-    if (adapters_ != nullptr) adapters_->fast = trainees_[0].policy->Adapter();
-    if (trainees_.size() > 1) adapters_->slow = trainees_[1].policy->Adapter();
     round.weights = trainees_[0].policy->TakeWeights();
     return round;
   }
 
  private:
+  // The adapter of the policy becomes a combination of those of the domains that have been learned
+  // and the one that is being learned; with domain_memory, this was its last round.
+  absl::Status CombineWithLearnedDomains() {
+    Domains domains = adapters_->domains;
+    const uint32_t memory = request_.objective().domain_memory();
+    if (memory == 0 && domains.empty()) return absl::OkStatus();
+    absl::StatusOr<std::vector<v1::TrainingPair>> pairs = hooks_.first_pairs(
+        memory > 0 ? memory : static_cast<uint32_t>(domains.back().pairs.size()));
+    ATTUNE_RETURN_IF_ERROR(SumIfAllWell(ranks_, pairs.status(), hooks_.stop(), {}));
+    domains.push_back({adapters_->fast, *std::move(pairs)});
+    Trainee& policy = trainees_[0];
+    ATTUNE_ASSIGN_OR_RETURN(
+        adapters_->domain_weights,
+        WeighDomains(request_, domains, policy.models, *policy.policy, ranks_, hooks_.stop));
+    adapters_->fast = CombinedAdapter(domains, adapters_->domain_weights);
+    policy.policy->SetAdapter(adapters_->fast);
+    if (memory > 0) adapters_->domains = std::move(domains);
+    return absl::OkStatus();
+  }
+
   void AddTrainee(const TrainingObjective& objective, double learning_rate_ratio,
                   std::unique_ptr<TrainedPolicy> policy) {
     const TrainingModels models = {

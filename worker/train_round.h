@@ -18,6 +18,9 @@ namespace attune {
 struct TrainRoundHooks {
   // This rank's pairs of one epoch, in the order of their updates; they are held in memory.
   std::function<absl::StatusOr<std::vector<v1::TrainingPair>>(uint32_t epoch)> pairs_of_epoch;
+  // The first `count` pairs of the round, or all, in training order, whichever rank trains on them;
+  // the same on every rank. Asked for where a domain is to be remembered alone.
+  std::function<absl::StatusOr<std::vector<v1::TrainingPair>>(uint32_t count)> first_pairs;
   // After every update, on every rank, with the metrics of all ranks together.
   std::function<void(const v1::StepMetrics&)> on_step;
   // Whether this rank was told to stop; looked at before every update.

@@ -41,7 +41,6 @@ TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptio
     : TrainedPolicy(config, options, ranks, &lora, {base.begin(), base.end()}) {
   base_ = base;
   adapter_ = Padded(adapter, ranks.size());
-  adapter_gradients_.resize(adapter_.size());
   Merge();
 }
 
@@ -53,10 +52,9 @@ absl::StatusOr<double> TrainedPolicy::Step(Collective& ranks, double learning_ra
     model_.ParametersChanged();
     return norm;
   }
-  AddAdapterGradients(*lora_, adapter_, gradients_, absl::MakeSpan(adapter_gradients_));
-  std::fill(gradients_.begin(), gradients_.end(), 0.0);
+  std::vector<double> adapter_gradients = TakeAdapterGradients();
   ATTUNE_ASSIGN_OR_RETURN(norm, optimizer_.Step(ranks, learning_rate, absl::MakeSpan(adapter_),
-                                                absl::MakeSpan(adapter_gradients_)));
+                                                absl::MakeSpan(adapter_gradients)));
   Merge();
   return norm;
 }
@@ -71,6 +69,14 @@ void TrainedPolicy::SetAdapter(const std::vector<float>& adapter) {
                static_cast<int64_t>(adapter.size()) == WeightCount(lora_->tensors));
   std::copy(adapter.begin(), adapter.end(), adapter_.begin());
   Merge();
+}
+
+std::vector<double> TrainedPolicy::TakeAdapterGradients() {
+  ATTUNE_CHECK(lora_ != nullptr);
+  std::vector<double> adapter_gradients(adapter_.size());
+  AddAdapterGradients(*lora_, adapter_, gradients_, absl::MakeSpan(adapter_gradients));
+  std::fill(gradients_.begin(), gradients_.end(), 0.0);
+  return adapter_gradients;
 }
 
 std::vector<float> TrainedPolicy::TakeWeights() {

@@ -48,6 +48,8 @@ class TrainedPolicy {
   // Of a policy with an adapter:
   std::vector<float> Adapter() const;
   void SetAdapter(const std::vector<float>& adapter);
+  // What gradients() are of the adapter, padded as they are; they are zero afterwards.
+  std::vector<double> TakeAdapterGradients();
 
   // The weights, merged with the adapter if there is one. The policy is of no use afterwards.
   std::vector<float> TakeWeights();
@@ -64,7 +66,6 @@ class TrainedPolicy {
   std::vector<double> gradients_;
   absl::Span<const float> base_;
   std::vector<float> adapter_;  // padded
-  std::vector<double> adapter_gradients_;
   DifferentiableModel model_;
   ShardedAdamW optimizer_;
 };

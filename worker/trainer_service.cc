@@ -123,16 +123,24 @@ absl::StatusOr<v1::TrainRoundResult> TrainerServiceImpl::Train(
   double tokens = 0;
   TrainRoundHooks hooks;
   hooks.stop = stop;
-  hooks.pairs_of_epoch = [&](uint32_t epoch) {
+  const auto fetch = [&](uint32_t epoch, int rank, int ranks) {
     v1::StreamPairsRequest pairs;
     pairs.set_job(request.job());
     pairs.set_round(request.round());
     pairs.set_epoch(epoch);
     pairs.set_batch_size(request.training().per_device_train_batch_size() *
                          request.training().gradient_accumulation_steps());
-    pairs.set_rank(ranks_->rank());
-    pairs.set_world_size(ranks_->size());
+    pairs.set_rank(rank);
+    pairs.set_world_size(ranks);
     return FetchPairs(request.coordinator(), pairs, stop);
+  };
+  hooks.pairs_of_epoch = [&](uint32_t epoch) {
+    return fetch(epoch, ranks_->rank(), ranks_->size());
+  };
+  hooks.first_pairs = [&](uint32_t count) {
+    absl::StatusOr<std::vector<v1::TrainingPair>> pairs = fetch(0, 0, 1);
+    if (pairs.ok() && pairs->size() > count) pairs->resize(count);
+    return pairs;
   };
   hooks.on_step = [&](const v1::StepMetrics& step) {
     const double total = step.values().at("num_tokens");
