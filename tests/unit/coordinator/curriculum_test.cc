@@ -135,6 +135,32 @@ TEST(CurriculumTest, DomainsThatGainAreDrawnMore) {
   EXPECT_EQ(CountDomain(dataset, record, "dogs"), 5u);  // 0.25 + 0.366 of 8
 }
 
+TEST(CurriculumTest, InSequenceEveryDomainHasRoundsOfItsOwn) {
+  Dataset dataset = TwoDomains();
+  dataset.prompts[0].set_domain("dogs");  // is named first
+  v1::JobSpec spec = SpecOf(v1::DOMAIN_MIXING_SEQUENTIAL);
+  spec.set_rounds(5);
+  EXPECT_THAT(DomainOrder(spec, dataset), ElementsAre("dogs", "cats"));
+  const auto records = DrawRounds(spec, dataset, 5);
+  for (uint32_t round = 1; round <= 5; ++round) {
+    const DomainRound now = DomainOfRound(spec, dataset, round);
+    EXPECT_EQ(now.domain, round <= 3 ? "dogs" : "cats") << round;  // the first takes the rest
+    EXPECT_EQ(now.last, round == 3 || round == 5) << round;
+    EXPECT_EQ(CountDomain(dataset, records[round], now.domain),
+              static_cast<size_t>(records[round].prompt_indices_size()));
+    EXPECT_GE(records[round].prompt_indices_size(), 7);
+  }
+}
+
+TEST(CurriculumTest, ADomainThatIsWhollyHeldOutHasNoRounds) {
+  Dataset dataset = TwoDomains();
+  const v1::JobSpec spec = SpecOf(v1::DOMAIN_MIXING_SEQUENTIAL);
+  for (uint32_t held_out : HoldoutPrompts(40, spec.seed(), 4)) {
+    dataset.prompts[held_out].set_domain("birds");
+  }
+  EXPECT_THAT(DomainOrder(spec, dataset), ElementsAre("cats", "dogs"));
+}
+
 TEST(CurriculumTest, PromptsOutsideTheBandAreNotDrawnAgain) {
   const Dataset dataset = TwoDomains();
   v1::JobSpec spec = SpecOf(v1::DOMAIN_MIXING_DATASET);

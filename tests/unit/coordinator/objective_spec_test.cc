@@ -53,6 +53,7 @@ TEST(ObjectiveSpecTest, EveryLossIsAcceptedWithWhatItNeeds) {
                            loss == v1::LOSS_TYPE_NASH_MD ? "MIXTURE" : "INITIAL", " } ");
     }
     if (needs.rewards) text += "sampling { num_generations: 0 } ";
+    if (needs.other_adapter) text += "training { lora {} } ";
     if (needs.margins) text += "auxiliary_oracles { oracle { kind: ORACLE_KIND_LENGTH } } ";
     EXPECT_THAT(Problems(text), IsEmpty()) << text;
   }
@@ -79,6 +80,28 @@ TEST(ObjectiveSpecTest, LossesNeedWhatTheirFormulasRead) {
                           StartsWith("pairing.strategy: must be online for xpo")));
   EXPECT_THAT(ObjectiveProblems("loss_type: LOSS_TYPE_NASH_MD"),
               Contains("sampling.opponent: is none; must be mixture for nash_md"));
+}
+
+TEST(ObjectiveSpecTest, AdaptersAreForLossesOfPolicies) {
+  EXPECT_THAT(ObjectiveProblems("loss_type: LOSS_TYPE_OFS_DPO"),
+              ElementsAre(StartsWith("training.lora: is required for ofs_dpo")));
+  EXPECT_THAT(Problems("training { lora {} } objective { loss_type: [LOSS_TYPE_OFS_DPO, "
+                       "LOSS_TYPE_SFT] }"),
+              ElementsAre(HasSubstr("adds ofs_dpo to losses of another kind; a loss of two")));
+  EXPECT_THAT(Problems("algorithm: ALGORITHM_REWARD_MODEL training { lora {} }"),
+              ElementsAre(StartsWith("training.lora: is given, but a reward model")));
+  const std::string ofs = "training { lora {} } objective { loss_type: LOSS_TYPE_OFS_DPO ";
+  EXPECT_THAT(Problems(ofs + "domain_memory: 8 }"),
+              ElementsAre("objective.domain_memory: is 8; must be 0 unless curriculum.mixing is "
+                          "sequential"));
+  EXPECT_THAT(Problems(ofs + "domain_memory: 8 } curriculum { mixing: DOMAIN_MIXING_SEQUENTIAL }"),
+              IsEmpty());
+  EXPECT_THAT(Problems(ofs + "slow_lr_ratio: 1.5 label_smoothing: 0.1 }"),
+              ElementsAre(StartsWith("objective.slow_lr_ratio: is 1.5"),
+                          StartsWith("objective.label_smoothing: is 0.1")));
+  EXPECT_THAT(ObjectiveProblems("fast_slow_alpha: 0.2"),
+              ElementsAre("objective.fast_slow_alpha: is given, but objective.loss_type has none "
+                          "of ofs_dpo"));
 }
 
 TEST(ObjectiveSpecTest, ARewardModelStandsAloneAndSamplesNothing) {
