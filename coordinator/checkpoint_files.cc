@@ -32,6 +32,21 @@ absl::Status StreamFile(const std::string& directory, const std::string& name,
   return absl::OkStatus();
 }
 
+// Names of the files below `directory`, those of directories in it (adapters) with their path from
+// there.
+absl::StatusOr<std::vector<std::string>> FilesBelow(const std::string& directory) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
+  std::vector<std::string> files;
+  for (const std::string& name : names) {
+    const std::string path = JoinPath(directory, name);
+    if (FileExists(path)) files.push_back(name);
+    if (!DirectoryExists(path)) continue;
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> inner, FilesBelow(path));
+    for (const std::string& file : inner) files.push_back(JoinPath(name, file));
+  }
+  return files;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const Store& store,
@@ -49,9 +64,8 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const Store& store,
     checkpoint.set_path(path);
     *checkpoint.mutable_create_time() =
         round.has_end_time() ? round.end_time() : round.start_time();
-    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListDirectory(path));
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesBelow(path));
     for (const std::string& file : files) {
-      if (!FileExists(JoinPath(path, file))) continue;
       ATTUNE_ASSIGN_OR_RETURN(const uint64_t size, FileSize(JoinPath(path, file)));
       checkpoint.set_size_bytes(checkpoint.size_bytes() + size);
     }
@@ -61,11 +75,9 @@ absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const Store& store,
 
 absl::Status StreamCheckpoint(const v1::Checkpoint& checkpoint,
                               const std::function<bool(const v1::FileChunk&)>& write) {
-  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListDirectory(checkpoint.path()));
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::string> files, FilesBelow(checkpoint.path()));
   for (const std::string& file : files) {
-    if (FileExists(JoinPath(checkpoint.path(), file))) {
-      ATTUNE_RETURN_IF_ERROR(StreamFile(checkpoint.path(), file, write));
-    }
+    ATTUNE_RETURN_IF_ERROR(StreamFile(checkpoint.path(), file, write));
   }
   return absl::OkStatus();
 }

@@ -67,6 +67,11 @@ def modpo(weight, *types):
     return loss(*(types or ("modpo",)), modpo_weight=weight) | {"auxiliary_oracles": [auxiliary]}
 
 
+def lora():
+    """Of every linear weight; adapters take larger steps."""
+    return {"training": {"learning_rate": 2e-3, "lora": {"r": 8, "lora_alpha": 16}}}
+
+
 def opponent(kind):
     return {"sampling": {"opponent": kind, "num_generations": 2}} | pairing("online")
 
@@ -146,6 +151,12 @@ METHODS = {
         ("ADPO, Plackett-Luce", "", group("adpo_plackett_luce")),
         ("IRPO", "", group("irpo", beta=1.0)),
         ("LiPO-lambda", "", group("lipo_lambda")),
+    ],
+    "Adapters": [
+        ("DPO, LoRA", "", lora()),
+        ("OFS-DPO", "", merged(lora(), loss("ofs_dpo"))),
+        ("OFS-DPO, no chase", "two adapters that do not meet",
+         merged(lora(), loss("ofs_dpo", fast_slow_alpha=0))),
     ],
     "More than one oracle, condition or policy": [
         ("MODPO", "second oracle: short", modpo(0.5)),

@@ -31,6 +31,12 @@ METHODS = {
                 "objective": {"loss_type": "nash_md"}},
     "modpo": {"objective": {"loss_type": "modpo"},
               "auxiliary_oracles": [{"oracle": {"kind": "length"}, "weight": 0.1}]},
+    "lora": {"training": {"lora": {"r": 4}, "learning_rate": 1e-3}},
+    "ofs-dpo": {"rounds": 3, "objective": {"loss_type": "ofs_dpo"},
+                "training": {"lora": {"r": 4}, "learning_rate": 1e-3}},
+    "cofs-dpo": {"rounds": 3, "curriculum": {"mixing": "sequential"},
+                 "objective": {"loss_type": "ofs_dpo", "domain_memory": 3},
+                 "training": {"lora": {"r": 4}, "learning_rate": 1e-3}},
     "ches": {"pairing": {"ches_percentile": 50}},
     "weights": {"objective": {"use_weighting": True, "ld_alpha": 0.5,
                               "f_divergence_type": "js_divergence"}},
@@ -40,9 +46,19 @@ METHODS = {
 class MethodsTest(IntegrationTest):
     def job(self, name, overrides):
         job = small_job(name=name, prompts_per_round=12, **overrides)
+        if name == "cofs-dpo":
+            job["dataset"] = {"path": self.two_domains()}
         if name in ("realign", "mcm-dpo"):
             job["dataset"] = {"path": self.corrupted_prompts()}
         return self.write_job(job, name + ".yaml")
+
+    def two_domains(self):
+        """The first half of the rows is of one domain, the other of another."""
+        with open(PROMPTS, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file][:80]
+        for i, row in enumerate(rows):
+            row["domain"] = "first" if i < 40 else "second"
+        return self.write("domains.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
     def corrupted_prompts(self):
         """Each prompt with the next one as its corrupted form."""
@@ -83,8 +99,8 @@ class MethodsTest(IntegrationTest):
         self.assertEqual(len(set(one.values())), len(methods))
         self.assert_no_process_left()
 
-    def test_a_mixed_reference_survives_a_killed_trainer(self):
-        job = self.write_job(small_job(**METHODS["mixed"]))
+    def survives_killed_trainers(self, name):
+        job = self.job(name, METHODS[name])
         killed = []
         process = self.start("attune", "run", job, "--out", self.path("out"))
         for when in ("round 1/3  paired", "round 2/3  paired", "round 2/3  trained"):
@@ -97,8 +113,17 @@ class MethodsTest(IntegrationTest):
         self.assertTrue(killed)
         with open(self.path("out", "report.json"), encoding="utf-8") as file:
             disturbed = json.load(file)
-        calm = self.run_job(small_job(**METHODS["mixed"]), "calm")
+        done = self.attune("run", job, "--out", self.path("calm"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(self.path("calm", "report.json"), encoding="utf-8") as file:
+            calm = json.load(file)
         self.assertEqual(disturbed["weights_digest"], calm["weights_digest"])
+
+    def test_a_mixed_reference_survives_a_killed_trainer(self):
+        self.survives_killed_trainers("mixed")
+
+    def test_adapters_of_several_domains_survive_a_killed_trainer(self):
+        self.survives_killed_trainers("cofs-dpo")
 
 
 if __name__ == "__main__":

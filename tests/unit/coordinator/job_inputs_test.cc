@@ -113,6 +113,21 @@ TEST_F(JobInputsTest, IncludeGoldNeedsAGoldResponse) {
   EXPECT_THAT(Check(), IsEmpty());
 }
 
+TEST_F(JobInputsTest, EveryDomainOfASequenceNeedsARound) {
+  spec_.mutable_curriculum()->set_mixing(v1::DOMAIN_MIXING_SEQUENTIAL);
+  spec_.set_rounds(1);
+  EXPECT_THAT(Check(), IsEmpty());  // all rows are of one domain
+  std::string rows;
+  for (int i = 0; i < 100; ++i) {
+    absl::StrAppend(&rows, "{\"prompt\": \"p", i, "\", \"domain\": \"d", i % 2, "\"}\n");
+  }
+  ASSERT_OK(WriteFile(Path("prompts.jsonl"), rows));
+  EXPECT_THAT(Check(), ElementsAre("rounds: is 1; must be at least 2, the number of domains, with "
+                                   "curriculum.mixing sequential"));
+  spec_.set_rounds(2);
+  EXPECT_THAT(Check(), IsEmpty());
+}
+
 TEST_F(JobInputsTest, TheLexiconIsThereAndNotEmpty) {
   ASSERT_OK(WriteFile(Path("lexicon.tsv"), ""));
   EXPECT_THAT(Check(), ElementsAre(absl::StrCat("oracle.path: is ", Path("lexicon.tsv"),

@@ -152,6 +152,8 @@ const std::vector<RangeCase>& RangeCases() {
       {"training.adam_beta1", "at least 0 and below 1", {0, 0.99}, {-0.1, 1}},
       {"training.adam_beta2", "at least 0 and below 1", {0, 0.99}, {-0.1, 1}},
       {"training.adam_epsilon", "above 0 and at most 1", {1e-12, 1}, {0, 1.1}},
+      {"training.lora.r", "between 1 and 1024", {1, 1024}, {0, 1025}},
+      {"training.lora.lora_alpha", "above 0 and at most 1000000", {1e-9, 1e6}, {0, 2e6}},
       {"evaluation.gate_win_rate", "between 0 and 1", {0, 1}, {-0.1, 1.1}},
       {"checkpoint.save_total_limit", "between 1 and 1000", {1, 1000}, {0, 1001}},
   };
@@ -301,6 +303,23 @@ TEST_F(JobSpecTest, WhatIsNotBuiltYetIsRefused) {
               }),
               ElementsAre("training.zero_stage: is 2; not supported by this build; use 0 or 1",
                           "pipeline.max_staleness: is 1; not supported by this build; use 0"));
+}
+
+TEST_F(JobSpecTest, TargetModulesAreLastPartsOfNames) {
+  const auto with = [&](const std::vector<std::string>& modules) {
+    return ResolveWith([&](v1::JobSpec& spec) {
+      for (const std::string& module : modules) {
+        spec.mutable_training()->mutable_lora()->add_target_modules(module);
+      }
+    });
+  };
+  EXPECT_THAT(with({}), IsEmpty());
+  EXPECT_THAT(with({"c_attn", "c_proj"}), IsEmpty());
+  EXPECT_THAT(with({"q_proj", "q_proj"}),
+              ElementsAre("training.lora.target_modules: has q_proj twice"));
+  EXPECT_THAT(with({"self_attn.q_proj", ""}),
+              ElementsAre(HasSubstr("has 'self_attn.q_proj'; must be the last part"),
+                          HasSubstr("has ''")));
 }
 
 TEST_F(JobSpecTest, WeightsMayBeRoundedToBf16) {

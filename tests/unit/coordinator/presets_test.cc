@@ -170,6 +170,21 @@ TEST(PresetsTest, LossesBringTheirOptionsAndTargets) {
   EXPECT_EQ(mcm.objective().view_weights_size(), 2);
 }
 
+TEST(PresetsTest, AdaptersAreTrainedOnlyWhereTheyAreAskedFor) {
+  EXPECT_FALSE(Resolve("").training().has_lora());
+  const v1::LoraSpec all = Resolve("training { lora {} }").training().lora();
+  EXPECT_EQ(all.r(), 16u);
+  EXPECT_EQ(all.lora_alpha(), 32);
+  EXPECT_EQ(all.target_modules_size(), 7);
+  const v1::JobSpec ofs =
+      Resolve("objective { loss_type: LOSS_TYPE_OFS_DPO } training { lora { r: 4 "
+              "target_modules: 'c_attn' } }");
+  EXPECT_EQ(Text(ofs.training().lora()), "r: 4 lora_alpha: 32 target_modules: \"c_attn\" ");
+  EXPECT_EQ(ofs.objective().fast_slow_alpha(), 0.1);
+  EXPECT_EQ(ofs.objective().slow_lr_ratio(), 0.5);
+  EXPECT_EQ(ofs.objective().domain_memory(), 0u);
+}
+
 TEST(PresetsTest, OfflineDpo) {
   const v1::JobSpec spec = Resolve("algorithm: ALGORITHM_OFFLINE_DPO");
   ExpectBlocks(

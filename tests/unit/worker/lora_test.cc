@@ -192,7 +192,8 @@ TEST(LoraTest, RefusesTargetsThatTheModelLacks) {
 
 TEST(LoraTest, DrawsByTensorNameWithinPeftsBounds) {
   const ModelConfig config = TinyConfig(true);
-  const LoraLayout layout = LayoutOf(config), alone = LoraLayoutOf({3, 6, {"o_proj"}}, config).value();
+  const LoraLayout layout = LayoutOf(config);
+  const LoraLayout alone = LoraLayoutOf({3, 6, {"o_proj"}}, config).value();
   const std::vector<float> all = InitialAdapter(layout, 7, "fast");
   const std::vector<float> one = InitialAdapter(alone, 7, "fast");
   const TensorSpec& a = alone.tensors[0];

@@ -425,7 +425,8 @@ std::vector<absl::Status> RunTwo(const std::function<void(int, TrainRoundHooks&)
     hooks.on_step = [](const v1::StepMetrics&) {};
     change(rank, hooks);
     statuses[rank] =
-        TrainRound(SixUpdates(), TestConfig(), TestWeights(), nullptr, nullptr, collective, 1, hooks)
+        TrainRound(SixUpdates(), TestConfig(), TestWeights(), nullptr, nullptr, collective, 1,
+                   hooks)
             .status();
     return absl::OkStatus();
   }));
