@@ -74,8 +74,8 @@ absl::StatusOr<std::vector<float>> LoadAdapter(const std::string& directory,
   const std::string path = JoinPath(directory, kWeightsFile);
   const auto file = SafetensorsFile::Open(path);
   if (!file.ok()) {
-    return absl::DataLossError(absl::StrCat("cannot go on with the adapter ", path, ": ",
-                                            file.status().message()));
+    return absl::DataLossError(
+        absl::StrCat("cannot go on with the adapter ", path, ": ", file.status().message()));
   }
   std::vector<float> adapter(WeightCount(layout.tensors));
   for (const TensorSpec& spec : layout.tensors) {
@@ -155,8 +155,7 @@ absl::StatusOr<Adapters> LoadAdapters(const v1::TrainRoundRequest& request,
     if (HasSlow(request)) adapters.slow = InitialAdapter(adapters.layout, request.seed(), "slow");
     return adapters;
   }
-  ATTUNE_ASSIGN_OR_RETURN(adapters.fast,
-                          LoadAdapter(JoinPath(checkpoint, kFast), adapters.layout));
+  ATTUNE_ASSIGN_OR_RETURN(adapters.fast, LoadAdapter(JoinPath(checkpoint, kFast), adapters.layout));
   if (HasSlow(request)) ATTUNE_RETURN_IF_ERROR(LoadRest(checkpoint, &adapters));
   return adapters;
 }
@@ -164,11 +163,9 @@ absl::StatusOr<Adapters> LoadAdapters(const v1::TrainRoundRequest& request,
 absl::Status SaveAdapters(const std::string& directory, const std::string& model,
                           const Adapters& adapters) {
   const LoraLayout& layout = adapters.layout;
-  ATTUNE_RETURN_IF_ERROR(
-      SaveAdapter(JoinPath(directory, kFast), model, layout, adapters.fast));
+  ATTUNE_RETURN_IF_ERROR(SaveAdapter(JoinPath(directory, kFast), model, layout, adapters.fast));
   if (adapters.slow.empty()) return SyncDirectory(directory);
-  ATTUNE_RETURN_IF_ERROR(
-      SaveAdapter(JoinPath(directory, kSlow), model, layout, adapters.slow));
+  ATTUNE_RETURN_IF_ERROR(SaveAdapter(JoinPath(directory, kSlow), model, layout, adapters.slow));
   for (size_t domain = 0; domain < adapters.domains.size(); ++domain) {
     const LearnedDomain& learned = adapters.domains[domain];
     const std::string path = DomainDirectory(directory, domain);

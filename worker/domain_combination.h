@@ -19,11 +19,11 @@ namespace attune {
 using Domains = std::vector<LearnedDomain>;
 
 // Weights of the domains' adapters, on the simplex: those for which the DPO loss of the combined
-// adapter (CombineAdapters) is lowest, summed over the pairs of all domains, as SimplexWeights finds
-// them. {1} for one domain. `models` are those of `policy`, which is left with some combination.
-// Every rank calls it with the same domains, and computes its share of the pairs; the number of
-// ranks changes rounding only. It fails on all of them or on none, as TrainRound does; `stop` is
-// looked at before every evaluation.
+// adapter (CombineAdapters), summed over the pairs of all domains, is lowest, as far as
+// SimplexWeights finds them. {1} for one domain. `models` are those of `policy`, which is left with
+// some combination. Every rank calls it with the same domains, and computes its share of the pairs;
+// the number of ranks changes rounding only. It fails on all of them or on none, as TrainRound
+// does; `stop` is looked at before every evaluation.
 [[nodiscard]] absl::StatusOr<std::vector<double>> WeighDomains(
     const v1::TrainRoundRequest& request, const Domains& domains, const TrainingModels& models,
     TrainedPolicy& policy, Collective& ranks, absl::FunctionRef<bool()> stop);

@@ -33,8 +33,8 @@ std::map<std::string, LinearRef> LinearWeights(const ModelConfig& config) {
     if (!ref.weight.empty()) weights.emplace(ref.weight, ref);
   };
   for (const LayerRefs& layer : refs.layers) {
-    for (const LinearRef* ref : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up,
-                                 &layer.down}) {
+    for (const LinearRef* ref :
+         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
       add(*ref);
     }
   }
@@ -106,9 +106,8 @@ void MergeRows(const LoraLayout& layout, const LoraModule& module, absl::Span<co
     for (int64_t i = 0; i < module.inputs; ++i) {
       const int64_t at = module.offset + o * module.output_stride + i * module.input_stride;
       // A weight of -0 stays what it is, too.
-      weights[at] = change[i] == 0
-                        ? base[at]
-                        : static_cast<float>(base[at] + layout.scale() * change[i]);
+      weights[at] =
+          change[i] == 0 ? base[at] : static_cast<float>(base[at] + layout.scale() * change[i]);
     }
   }
 }
@@ -161,8 +160,7 @@ absl::StatusOr<LoraLayout> LoraLayoutOf(const LoraOptions& options, const ModelC
   return layout;
 }
 
-std::vector<float> InitialAdapter(const LoraLayout& layout, uint64_t seed,
-                                  absl::string_view name) {
+std::vector<float> InitialAdapter(const LoraLayout& layout, uint64_t seed, absl::string_view name) {
   std::vector<float> adapter(WeightCount(layout.tensors));
   for (const LoraModule& module : layout.modules) {
     const CounterRng rng({seed, kInitialTag, Crc32c(name), Crc32c(module.name)});
@@ -185,8 +183,7 @@ void MergeAdapter(const LoraLayout& layout, absl::Span<const float> base,
 }
 
 void AddAdapterGradients(const LoraLayout& layout, absl::Span<const float> adapter,
-                         absl::Span<const double> gradients,
-                         absl::Span<double> adapter_gradients) {
+                         absl::Span<const double> gradients, absl::Span<double> adapter_gradients) {
   const int64_t r = layout.options.r;
   for (const LoraModule& module : layout.modules) {
     std::vector<float> a_by_input(module.inputs * r);

@@ -68,8 +68,7 @@ TEST_F(AdapterFilesTest, KeepsBothAdaptersTheirRolesAndTheLearnedDomains) {
   ASSERT_EQ(read.domains.size(), 2u);
   EXPECT_EQ(read.domains[1].adapter, adapters.domains[1].adapter);
   ASSERT_EQ(read.domains[1].pairs.size(), 3u);
-  EXPECT_EQ(read.domains[1].pairs[2].SerializeAsString(),
-            ReferencePairs()[2].SerializeAsString());
+  EXPECT_EQ(read.domains[1].pairs[2].SerializeAsString(), ReferencePairs()[2].SerializeAsString());
 }
 
 TEST_F(AdapterFilesTest, WritesPeftsFiles) {

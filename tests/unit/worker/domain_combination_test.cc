@@ -97,18 +97,17 @@ TEST(DomainCombinationTest, ALossThatIsNotFiniteIsAnError) {
   const Domains domains = {{fresh.fast, pairs}, {fresh.slow, pairs}};
   const ModelConfig config = TestConfig();
   const std::vector<float> base = TestWeights();
-  EXPECT_THAT(RunLocalRanks(1,
-                            [&](Collective& ranks) {
-                              TrainedPolicy policy(config, {}, ranks, fresh.layout, base,
-                                                   fresh.fast);
-                              const TrainingModels models = {.config = &config,
-                                                             .policy = &policy.model(),
-                                                             .reference = nullptr};
-                              return WeighDomains(RequestOf(), domains, models, policy, ranks,
-                                                  [] { return false; })
-                                  .status();
-                            }),
-              StatusIs(absl::StatusCode::kFailedPrecondition, "adapters of 2 domains"));
+  EXPECT_THAT(
+      RunLocalRanks(1,
+                    [&](Collective& ranks) {
+                      TrainedPolicy policy(config, {}, ranks, fresh.layout, base, fresh.fast);
+                      const TrainingModels models = {
+                          .config = &config, .policy = &policy.model(), .reference = nullptr};
+                      return WeighDomains(RequestOf(), domains, models, policy, ranks,
+                                          [] { return false; })
+                          .status();
+                    }),
+      StatusIs(absl::StatusCode::kFailedPrecondition, "adapters of 2 domains"));
 }
 
 TEST(DomainCombinationTest, DomainsAreRememberedAfterTheirLastRoundAndCombinedInEveryLaterOne) {

@@ -66,9 +66,8 @@ class LoraOfTest : public testing::TestWithParam<bool> {
  protected:
   const ModelConfig config_ = GetParam() ? TinyGpt2Config() : TinyConfig(true);
 };
-INSTANTIATE_TEST_SUITE_P(Models, LoraOfTest, testing::Bool(), [](const auto& info) {
-  return info.param ? "Gpt2" : "Llama";
-});
+INSTANTIATE_TEST_SUITE_P(Models, LoraOfTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Gpt2" : "Llama"; });
 
 TEST_P(LoraOfTest, GradientsAreThoseOfFiniteDifferences) {
   const LoraLayout layout = LayoutOf(config_);
@@ -113,10 +112,10 @@ TEST_P(LoraOfTest, ANewAdapterLeavesThePolicyAsItIsToTheBit) {
 TEST_P(LoraOfTest, OfFullRankLearnsWhatFullFineTuningLearns) {
   for (const std::string& target : GetParam() ? kGpt2Targets : kLlamaTargets) {
     const bool inner = target == "down_proj";
-    const int64_t r = inner ? config_.intermediate_size
-                      : target == "o_proj" ? config_.q_size() : config_.hidden_size;
-    const LoraLayout layout =
-        LoraLayoutOf({r, static_cast<double>(r), {target}}, config_).value();
+    const int64_t r = inner                ? config_.intermediate_size
+                      : target == "o_proj" ? config_.q_size()
+                                           : config_.hidden_size;
+    const LoraLayout layout = LoraLayoutOf({r, static_cast<double>(r), {target}}, config_).value();
     const LoraModule& module = layout.modules[0];
     if (module.inputs != r) continue;  // one of the two c_proj of GPT-2
     std::vector<float> adapter(WeightCount(layout.tensors));
