@@ -30,6 +30,14 @@ LoraLayout LayoutOf(const ModelConfig& config, int64_t r = 3, double alpha = 6) 
   return LoraLayoutOf({r, alpha, gpt2 ? kGpt2Targets : kLlamaTargets}, config).value();
 }
 
+// TinyGpt2Config is of layouts alone: it has the rotary angles of another head size.
+ModelConfig ComputableGpt2Config() {
+  ModelConfig config = TinyGpt2Config();
+  config.rope.frequencies.clear();
+  config.attention_scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
+  return config;
+}
+
 // The sum of the log-probabilities of a response, and its gradient by the weights.
 class Scored {
  public:
@@ -64,7 +72,7 @@ class Scored {
 
 class LoraOfTest : public testing::TestWithParam<bool> {
  protected:
-  const ModelConfig config_ = GetParam() ? TinyGpt2Config() : TinyConfig(true);
+  const ModelConfig config_ = GetParam() ? ComputableGpt2Config() : TinyConfig(true);
 };
 INSTANTIATE_TEST_SUITE_P(Models, LoraOfTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Gpt2" : "Llama"; });
