@@ -42,7 +42,8 @@ class Search {
     std::vector<double> sums(1 + domains_.size());  // the loss, and its slopes by the weights
     if (status_.ok()) status_ = Evaluate(weights.detach(), absl::MakeSpan(sums));
     if (!status_.ok()) return weights.sum();
-    const at::Tensor slopes = at::tensor(std::vector<double>(sums.begin() + 1, sums.end()), at::kDouble);
+    const at::Tensor slopes =
+        at::tensor(std::vector<double>(sums.begin() + 1, sums.end()), at::kDouble);
     return sums[0] + (slopes * (weights - weights.detach())).sum();
   }
 

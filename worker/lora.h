@@ -57,9 +57,9 @@ struct LoraLayout {
 // function of (seed, name, tensor) alone; B zero: merging changes nothing.
 std::vector<float> InitialAdapter(const LoraLayout& layout, uint64_t seed, absl::string_view name);
 
-// Writes base + s B A to the targets of `weights`; both are in the order of WeightLayout. A function
-// of its arguments to the bit, on any number of threads: products are summed in double precision in
-// one order and rounded once.
+// Writes base + s B A to the targets of `weights`; both are in the order of WeightLayout. A
+// function of its arguments to the bit, on any number of threads: products are summed in double
+// precision in one order and rounded once.
 void MergeAdapter(const LoraLayout& layout, absl::Span<const float> base,
                   absl::Span<const float> adapter, absl::Span<float> weights);
 

@@ -139,7 +139,7 @@ class RoundTrainer {
     return absl::OkStatus();
   }
 
-  // After all epochs. Of two adapters, the one with the lower DPO loss over the round is the policy.
+  // After all epochs. Of two adapters, that with the lower DPO loss over the round is the policy.
   absl::StatusOr<TrainedRound> Finish() {
     if (trainees_.size() > 1 && ShouldSwapRoles(at::tensor({trainees_[0].dpo_loss}),
                                                 at::tensor({trainees_[1].dpo_loss}))) {

@@ -39,8 +39,8 @@ struct TrainedRound {
   v1::PairProbe probe;  // of the first pairs of epoch 0
 };
 
-// Trains `weights` (in the order of WeightLayout), or, where there are `adapters` (else null), those,
-// of these weights; then the weights that it returns are merged.
+// Trains `weights` (in the order of WeightLayout), or `adapters` of them (null: none), which become
+// what the next round begins with; then the weights that it returns are merged.
 // `reference`, of the same vocabulary, answers for examples that do not record it, and what cannot
 // be recorded; null: none.
 // A function of the request, the weights and the pairs; the number of ranks changes rounding only.
