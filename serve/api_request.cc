@@ -316,6 +316,11 @@ absl::StatusOr<ApiRequest> ParseCompletionRequest(absl::string_view body) {
   request.sampling.max_new_tokens = kCompletionTokens;
   ATTUNE_RETURN_IF_ERROR(ReadPrompts(fields, request.prompts));
   ATTUNE_RETURN_IF_ERROR(ReadCommon(fields, request));
+  const int64_t choices = request.n * static_cast<int64_t>(request.prompts.size());
+  if (choices > kAllChoicesMax) {
+    return FieldError("n", absl::StrCat("n of every prompt makes ", choices, " choices; at most ",
+                                        kAllChoicesMax, " in a request"));
+  }
   request.logprobs = fields.Find("logprobs") != nullptr;
   ATTUNE_RETURN_IF_ERROR(fields.Integer("logprobs", 0, kTopLogprobsMax, request.top_logprobs));
   return request;

@@ -14,9 +14,10 @@
 
 namespace attune {
 
-inline constexpr size_t kPromptsMax = 128;      // of a request
-inline constexpr int64_t kChoicesMax = 128;     // n
-inline constexpr int64_t kTopLogprobsMax = 20;  // what OpenAI's API allows
+inline constexpr size_t kPromptsMax = 128;       // of a request
+inline constexpr int64_t kChoicesMax = 128;      // n
+inline constexpr int64_t kAllChoicesMax = 1024;  // of all prompts
+inline constexpr int64_t kTopLogprobsMax = 20;   // what OpenAI's API allows
 inline constexpr size_t kStopsMax = 16;
 inline constexpr size_t kStopBytesMax = 1024;     // of a stop text
 inline constexpr int64_t kCompletionTokens = 16;  // max_tokens of completions that give none

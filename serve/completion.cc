@@ -1,6 +1,7 @@
 #include "serve/completion.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,9 +17,7 @@ namespace attune {
 struct Completion::Choice {
   Choice(int64_t index, const Tokenizer* tokenizer, const std::vector<int32_t>& prompt_ids,
          const std::vector<std::string>& stops)
-      : previous(prompt_ids.empty() ? 0 : prompt_ids.back()),
-        text(tokenizer, prompt_ids, stops),
-        whole_text(tokenizer, prompt_ids) {
+      : previous(prompt_ids.empty() ? 0 : prompt_ids.back()), text(tokenizer, prompt_ids, stops) {
     delta.index = index;
     delta.is_first = true;
   }
@@ -26,9 +25,10 @@ struct Completion::Choice {
   size_t seen = 0;   // tokens of the response that were looked at
   int32_t previous;  // the last of them
   StopTexts text;
-  StreamDecoder whole_text;  // nothing held back for stop texts: tells where tokens begin
-  int64_t characters = 0;    // of it
-  ChoiceDelta delta;         // what has not been sent
+  // For logprobs, where tokens begin: nothing is held back for stop texts.
+  std::optional<StreamDecoder> whole_text;
+  int64_t characters = 0;  // of it
+  ChoiceDelta delta;       // what has not been sent
 };
 
 namespace {
@@ -89,6 +89,7 @@ absl::Status Completion::SubmitAll(uint64_t seed) {
       request.sample_keys.push_back(CounterRng({seed, prompt, sample}).key());
       choices_.push_back(std::make_unique<Choice>(static_cast<int64_t>(choices_.size()),
                                                   model_.tokenizer.get(), ids, request_.stop));
+      if (request_.logprobs) choices_.back()->whole_text.emplace(model_.tokenizer.get(), ids);
     }
     // Pointers to the choices: choices_ may grow while the engine runs these.
     std::vector<Choice*> choices;
@@ -136,7 +137,7 @@ void Completion::AddTokens(Choice& choice, const Generation& so_far) const {
       choice.delta.tokens.push_back(
           {.token = {TokenText(*model_.tokenizer, choice.previous, id), so_far.logps[choice.seen]},
            .text_offset = choice.characters});
-      if (!is_end) choice.characters += CharacterCount(choice.whole_text.Push(id));
+      if (!is_end) choice.characters += CharacterCount(choice.whole_text->Push(id));
     }
     choice.previous = id;
     if (!is_end && choice.text.begin() < 0) choice.text.Push(id);

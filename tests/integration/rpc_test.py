@@ -26,7 +26,7 @@ class LinkTest(unittest.TestCase):
         users = {"libtorch": {"attune-trainer"}, "libmpi": {"attune-trainer"},
                  "librocksdb": {"attune-coordinator"}}
         for binary in ("attune", "attune-coordinator", "attune-rollout", "attune-oracle",
-                       "attune-trainer", "attune-model", "attune-judge"):
+                       "attune-trainer", "attune-model", "attune-judge", "attune-serve"):
             linked = subprocess.run(["ldd", os.path.join(BIN_DIR, binary)], text=True,
                                     capture_output=True, check=True).stdout
             for library, allowed in users.items():

@@ -40,8 +40,8 @@ TEST(ApiRequestTest, ReadsEveryField) {
       const ApiRequest request,
       ParseCompletionRequest(Completion(
           R"("model": "m", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
-             "min_p": 0.05, "min_tokens": 2, "repetition_penalty": 1.1, "n": 3, "seed": -1, "stop": "\n",
-             "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2)")));
+             "min_p": 0.05, "min_tokens": 2, "repetition_penalty": 1.1, "n": 3, "seed": -1,
+             "stop": "\n", "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2)")));
   EXPECT_EQ(request.model, "m");
   EXPECT_EQ(request.sampling.max_new_tokens, 7);
   EXPECT_EQ(request.sampling.temperature, 0.5);
@@ -120,6 +120,8 @@ TEST(ApiRequestTest, RefusesBadCompletions) {
            {Completion(R"("temprature": 0)"), "did you mean \"temperature\"?", "temprature"},
            {Completion(R"("model": 1)"), "model must be a string", "model"},
            {Completion(R"("n": 0)"), "n must be an integer from 1 to 128", "n"},
+           {R"({"prompt": [[1], [2], [3], [4], [5], [6], [7], [8], [9]], "n": 128})",
+            "makes 1152 choices; at most 1024", "n"},
            {Completion(R"("n": 1.5)"), "n must be an integer", "n"},
            {Completion(R"("max_tokens": 0)"), "max_tokens must be an integer of at least 1",
             "max_tokens"},
