@@ -40,8 +40,9 @@ TEST(ApiRequestTest, ReadsEveryField) {
       const ApiRequest request,
       ParseCompletionRequest(Completion(
           R"("model": "m", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
-             "min_p": 0.05, "min_tokens": 2, "repetition_penalty": 1.1, "n": 3, "seed": -1,
-             "stop": "\n", "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2)")));
+             "min_p": 0.05, "min_tokens": 2, "repetition_penalty": 1.1, "n": 3,
+             "seed": -1, "stop": "\n",
+             "stream": true, "stream_options": {"include_usage": true}, "logprobs": 2)")));
   EXPECT_EQ(request.model, "m");
   EXPECT_EQ(request.sampling.max_new_tokens, 7);
   EXPECT_EQ(request.sampling.temperature, 0.5);
