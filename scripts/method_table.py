@@ -323,7 +323,8 @@ misses 0 without reason; there are {verdicts}.
 
 MISSING = """\
 **OFS-DPO at least DPO in its domain, COFS-DPO forgets less over two domains** (Qi et al. 2024): not
-measured. Both train two adapters of a frozen model, and the service has no adapters yet.
+measured as claims. The methods are there (docs/algorithms.md), and so are rows of theirs for the
+tables of the next run.
 """
 
 
