@@ -48,9 +48,9 @@ struct Linear : Function<Linear> {
     const LinearParameters& linear = Kept(context);
     const at::Tensor& dy_RN = gradients[0];
     const at::Tensor x_RK = context->get_saved_variables()[0];
-    Multiply(dy_RN.t(), x_RK, /*beta=*/1, linear.weight_gradient_NK);
+    Multiply(dy_RN.t(), linear.Multiplied(x_RK), /*beta=*/1, linear.weight_gradient_NK);
     if (linear.bias_N.defined()) linear.bias_gradient_N.add_(dy_RN.sum(0));
-    return {Product(dy_RN, linear.MultipliedWeight()), at::Tensor()};
+    return {Product(dy_RN, linear.Multiplied(linear.weight_NK)), at::Tensor()};
   }
 };
 
@@ -211,7 +211,8 @@ struct Attention : Function<Attention> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     auto& data = context->saved_data;
-    const AttentionShape shape = {data["heads"].toInt(), data["kv_heads"].toInt(),
+    const AttentionShape shape = {data["heads"].toInt(),
+                                  data["kv_heads"].toInt(),
                                   data["head_dim"].toInt(),
                                   static_cast<float>(data["scale"].toDouble()),
                                   static_cast<float>(data["softcap"].toDouble()),
@@ -313,13 +314,15 @@ struct Activated : Function<Activated> {
 }  // namespace
 
 void LinearParameters::Pack(TensorType precision) {
-  packed = PackedMatrix(
-      ViewOf(weight_NK.data_ptr<float>()),
-      {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)}, precision,
-      precision == TensorType::kBf16 ? Products::kBf16 : Products::kFp32);
+  packed =
+      PackedMatrix(ViewOf(weight_NK.data_ptr<float>()),
+                   {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)},
+                   precision, precision == TensorType::kBf16 ? Products::kBf16 : Products::kFp32);
 }
 
-at::Tensor LinearParameters::MultipliedWeight() const { return Rounded(weight_NK, packed.type()); }
+at::Tensor LinearParameters::Multiplied(const at::Tensor& factor) const {
+  return Rounded(factor, packed.type());
+}
 
 at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear) {
   // Else autograd would not come by, and the weight would learn nothing.

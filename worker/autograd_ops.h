@@ -27,12 +27,11 @@ struct LinearParameters {
   at::Tensor bias_gradient_N;
   PackedMatrix packed;  // what the forward pass multiplies with: the weight, perhaps as bf16
 
-  // To be called after weight_NK has changed. With kBf16 both passes compute with the weight
-  // rounded to that, the forward one with x rounded too, and gradients are as though nothing had
-  // been rounded.
+  // To be called after weight_NK has changed. With kBf16 both passes multiply the weight and x
+  // rounded to that; the rounding itself passes gradients on as they are.
   void Pack(TensorType precision);
-  // What the forward pass multiplies with, as a tensor: weight_NK, or a copy of it rounded.
-  at::Tensor MultipliedWeight() const;
+  // What is multiplied for weight_NK or x: the tensor, or a copy of it rounded.
+  at::Tensor Multiplied(const at::Tensor& factor) const;
 };
 
 // `linear` must live until the backward pass is done; x_RK must require a gradient.

@@ -138,10 +138,12 @@ struct ScoreTargets : Function<ScoreTargets> {
     const at::Tensor targets_T1 = saved[1].unsqueeze(1);
     const at::Tensor& reference_hidden_TK = saved[3];
     const LinearParameters& head = *Restored(context->saved_data["head"]);
-    const at::Tensor weight_VK = head.MultipliedWeight();
+    const at::Tensor weight_VK = head.Multiplied(head.weight_NK);
+    const LinearParameters* reference_head = nullptr;
     at::Tensor reference_weight_VK;
     if (reference_hidden_TK.defined()) {
-      reference_weight_VK = Restored(context->saved_data["reference_head"])->MultipliedWeight();
+      reference_head = Restored(context->saved_data["reference_head"]);
+      reference_weight_VK = reference_head->Multiplied(reference_head->weight_NK);
     }
     const at::Tensor dlogps_T1 = gradients[0].unsqueeze(1);
     at::Tensor dhidden_TK = at::empty_like(hidden_TK);
@@ -150,14 +152,15 @@ struct ScoreTargets : Function<ScoreTargets> {
       const auto chunk = [&](const at::Tensor& all) {
         return all.narrow(0, first, std::min(step, all.size(0) - first));
       };
-      const at::Tensor hidden = chunk(hidden_TK);
+      const at::Tensor hidden = head.Multiplied(chunk(hidden_TK));
       const Probabilities p = ProbabilitiesOf(
           hidden, weight_VK, context->saved_data["softcap"].toDouble(), chunk(saved[2]));
       at::Tensor through_kl;
-      if (reference_weight_VK.defined()) {
+      if (reference_head != nullptr) {
         // The difference first: where the policy is its reference, the gradient vanishes.
         through_kl =
-            ProbabilitiesOf(chunk(reference_hidden_TK), reference_weight_VK,
+            ProbabilitiesOf(reference_head->Multiplied(chunk(reference_hidden_TK)),
+                            reference_weight_VK,
                             context->saved_data["reference_softcap"].toDouble(), chunk(saved[4]))
                 .values.sub_(p.values)
                 .mul_(-chunk(gradients[1]).unsqueeze(1));

@@ -29,7 +29,7 @@ struct HeadRows {
 
 // Logits of a model exist for rows of so many elements at a time, or for one row where the
 // vocabulary is larger: 32 MiB, and up to twice that in the backward pass, which computes them
-// again (and there, with kBf16, a rounded copy of W).
+// again (and there, with kBf16, rounded copies of W and the rows).
 inline constexpr int64_t kChunkLogits = int64_t{1} << 23;
 
 // Of `targets` [T] int64 within the vocabulary. `reference` has the same vocabulary and is taken as

@@ -4,11 +4,9 @@ the policy says, what is recorded is the policy's, and a wrong answer is never a
 import http.server
 import json
 import os
-import re
 import subprocess
 import threading
 import unittest
-import urllib.request
 
 from harness import BIN_DIR, MODEL, PATIENCE_SECONDS, PROMPTS, IntegrationTest, small_job
 
@@ -97,9 +95,7 @@ class EndpointSamplerTest(IntegrationTest):
                            self.write("some.jsonl", "".join(lines)), "--num-generations", "4",
                            "--max-new-tokens", "24", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
-        responses = []
-        for line in done.stdout.splitlines():
-            responses += [response["ids"] for response in json.loads(line)["responses"]]
+        responses = [json.loads(line)["ids"] for line in done.stdout.splitlines()]
         self.assertEqual(len(responses), 32)
         return responses
 

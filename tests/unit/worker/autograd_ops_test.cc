@@ -60,7 +60,9 @@ TEST(AutogradOpsTest, LinearInBf16IsDifferentiatedAsItWasComputed) {
         linear = Parameters(in[1], in[2], TensorType::kBf16);
         return LinearOp(in[0], linear);
       },
-      [](const auto& in) { return at::mm(in[0], StraightThroughBf16(in[1]).t()) + in[2]; },
+      [](const auto& in) {
+        return at::mm(StraightThroughBf16(in[0]), StraightThroughBf16(in[1]).t()) + in[2];
+      },
       {Random({3, 7}, 1), Random({5, 7}, 2), Random({5}, 3)});
 }
 

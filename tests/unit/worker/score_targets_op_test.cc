@@ -27,8 +27,10 @@ at::Tensor Targets(const Case& c) { return at::arange(c.rows, at::kLong) * (c.vo
 
 // What the head computes with: in[0] the hidden states, in[1] the weight.
 at::Tensor Logits(const std::vector<at::Tensor>& in, double softcap, TensorType precision) {
-  const at::Tensor weight = precision == TensorType::kBf16 ? StraightThroughBf16(in[1]) : in[1];
-  const at::Tensor logits = at::mm(in[0], weight.t());
+  const auto factor = [&](const at::Tensor& value) {
+    return precision == TensorType::kBf16 ? StraightThroughBf16(value) : value;
+  };
+  const at::Tensor logits = at::mm(factor(in[0]), factor(in[1]).t());
   return softcap > 0 ? at::tanh(logits / softcap) * softcap : logits;
 }
 
