@@ -271,7 +271,7 @@ TEST_F(JobSpecTest, NumbersAreFinite) {
                   ElementsAre(HasSubstr(absl::StrCat("is ", value, "; must be"))));
     }
   }
-  EXPECT_EQ(doubles, 17);
+  EXPECT_EQ(doubles, 19);
 }
 
 TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {

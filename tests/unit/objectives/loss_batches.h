@@ -75,6 +75,7 @@ class RandomColumns {
     columns.sequence_kl = Uniform({n}, 0, 3);
     columns.self_weighted_logps = Uniform({n}, -5, 5);
     columns.rewards = Uniform({n}, -3, 3);
+    columns.other_logps = columns.logps + Uniform({n}, -3, 3);
     return columns;
   }
 

@@ -6,6 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "model/scorer.h"
+#include "oracle/judge_endpoint.h"
 #include "tests/testing/http_server.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/unit/oracle/model_directory.h"

@@ -57,7 +57,6 @@ double SlowReward(uint64_t seed, const Ids& ids) {
   const std::vector<float> weights = TinyWeights(config, seed);
   const auto policy = Policy::Create(config, weights).value();
   KvCache cache;
-  cache.Reserve(config, config.max_position_embeddings);
   std::vector<float> state;
   for (size_t i = 0; i < ids.size(); ++i) {
     state = policy->Forward({{&cache, static_cast<int64_t>(i), ids[i], true}});
