@@ -30,9 +30,9 @@ void AddUpCommand(CLI::App& app, CommandAction& action);        // up
 void AddJobCommands(CLI::App& app, CommandAction& action);      // submit list get watch cancel
 void AddInspectCommands(CLI::App& app, CommandAction& action);  // rounds pairs checkpoints ...
 
-// generate, tokenize, logprobs, inspect, judge, serve and evaluate need no server: other binaries beside
-// this one do them. Declared here for the list of commands only, but for evaluate with --job, which
-// asks the coordinator for the models and goes on as the one without.
+// generate, tokenize, logprobs, inspect, judge, serve and evaluate need no server: other binaries
+// beside this one do them. Declared here for the list of commands only, but for evaluate with
+// --job, which asks the coordinator for the models and goes on as the one without.
 void AddOfflineCommands(CLI::App& app, CommandAction& action);
 bool IsOfflineCommand(char** argv);
 // Becomes that binary, with the same arguments; returns an exit code only when it cannot.

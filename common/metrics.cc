@@ -9,6 +9,7 @@
 
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
@@ -37,8 +38,8 @@ struct Metrics::State {
   // The family of that name, registered at its first use.
   template <typename Metric, typename Builder>
   prometheus::Family<Metric>& Find(std::map<std::string, prometheus::Family<Metric>*>& families,
-                                   Builder build, const std::string& name,
-                                   const std::string& help) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+                                   Builder build, const std::string& name, const std::string& help)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     auto [it, inserted] = families.try_emplace(name, nullptr);
     if (inserted) it->second = &build().Name(name).Help(help).Register(*registry);
     return *it->second;
@@ -90,6 +91,20 @@ void Metrics::Observe(const std::string& name, const std::string& help, double s
   state_->Find(state_->histograms, prometheus::BuildHistogram, name, help)
       .Add(labels, SecondsBuckets())
       .Observe(seconds);
+}
+
+void Metrics::Observe(const std::string& name, const std::string& help, const DurationCounts& now,
+                      const DurationCounts& before, const MetricLabels& labels) {
+  std::vector<double> increments;
+  for (size_t i = 0; i < now.counts.size(); ++i) {
+    increments.push_back(static_cast<double>(now.counts[i] - before.counts[i]));
+  }
+  const prometheus::Histogram::BucketBoundaries bounds(DurationCounts::kBounds.begin(),
+                                                       DurationCounts::kBounds.end());
+  absl::MutexLock lock(&state_->mu);
+  state_->Find(state_->histograms, prometheus::BuildHistogram, name, help)
+      .Add(labels, bounds)
+      .ObserveMultiple(increments, now.sum - before.sum);
 }
 
 }  // namespace attune

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/duration_counts.h"
 
 namespace attune {
 
@@ -34,6 +35,9 @@ class Metrics {
   // Histogram of seconds, 1 ms to about 20 minutes.
   void Observe(const std::string& name, const std::string& help, double seconds,
                const MetricLabels& labels = {});
+  // Histogram of durations counted elsewhere: adds what `now` has more than `before`.
+  void Observe(const std::string& name, const std::string& help, const DurationCounts& now,
+               const DurationCounts& before, const MetricLabels& labels = {});
 
  private:
   struct State;

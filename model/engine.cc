@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/check.h"
 #include "common/clock.h"
@@ -51,6 +52,7 @@ int64_t PageBytes(const EngineRequest& request) {
 struct Engine::Request {
   uint64_t id;
   EngineRequest asked;
+  Stopwatch since_add{};
 };
 
 // Keys and values of one sequence under both policies.
@@ -65,8 +67,9 @@ struct Engine::Run {
   std::vector<size_t> samples;
   Generation generation{};  // so far, of the one sample
   Caches caches;
-  int64_t cached = 0;    // positions whose keys and values are there
-  bool planned = false;  // for this step
+  int64_t cached = 0;     // positions whose keys and values are there
+  double last_token = 0;  // seconds since Add
+  bool planned = false;   // for this step
 
   int64_t prompt_tokens() const { return static_cast<int64_t>(request->asked.prompt_ids.size()); }
   int64_t tokens() const {
@@ -81,9 +84,9 @@ struct Engine::Run {
 
 struct Engine::PlannedRun {
   RunList::iterator run;
-  int64_t tokens;                    // that it runs in this step
+  int64_t tokens;                     // that it runs in this step
   std::vector<float> other_logits{};  // of a mixture
-  std::vector<Draw> draws{};         // by sample; empty: its prompt has not been run to the end
+  std::vector<Draw> draws{};          // by sample; empty: its prompt has not been run to the end
 
   bool completes() const { return tokens == run->due(); }
 };
@@ -104,10 +107,11 @@ absl::Status Engine::Check(const EngineOptions& options, const EngineRequest& re
                                    request.policy->config().max_position_embeddings);
   const int64_t pages = PagesOf(longest);
   if (pages <= options.cache_bytes / PageBytes(request)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "a prompt of ", prompt, " tokens and a response can take ", longest, " positions, which need ",
-      pages * PageBytes(request), " bytes of keys and values; the cache has ", options.cache_bytes,
-      "; lower max_new_tokens or enlarge the cache"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("a prompt of ", prompt, " tokens and a response can take ", longest,
+                   " positions, which need ", pages * PageBytes(request),
+                   " bytes of keys and values; the cache has ", options.cache_bytes,
+                   "; lower max_new_tokens or enlarge the cache"));
 }
 
 void Engine::Add(uint64_t id, EngineRequest request) {
@@ -118,8 +122,9 @@ void Engine::Add(uint64_t id, EngineRequest request) {
   waiting_.push_back(std::move(run));
 }
 
-void Engine::Cancel(uint64_t id) {
-  const auto is_its = [id](const Run& run) { return run.request->id == id; };
+void Engine::Cancel(absl::Span<const uint64_t> ids) {
+  const absl::flat_hash_set<uint64_t> gone(ids.begin(), ids.end());
+  const auto is_its = [&](const Run& run) { return gone.contains(run.request->id); };
   for (const Run& run : active_) {
     if (is_its(run)) sequences_ -= static_cast<int64_t>(run.samples.size());
   }
@@ -270,9 +275,8 @@ void Engine::DrawRows(absl::Span<PlannedRun* const> rows, absl::Span<const float
       const Run& run = *planned.run;
       const absl::Span<const float> row = logits.subspan(i * width, width);
       for (size_t sample : run.samples) {
-        planned.draws.push_back(
-            DrawNext(sampler, *run.request, run.generation, sample, row, planned.other_logits,
-                     &mixed));
+        planned.draws.push_back(DrawNext(sampler, *run.request, run.generation, sample, row,
+                                         planned.other_logits, &mixed));
       }
     }
   });
@@ -332,6 +336,14 @@ void Engine::Split(RunList::iterator run, absl::Span<const Draw> draws) {
   active_.erase(run);
 }
 
+void Engine::CountToken(Run* run) {
+  const double now = run->request->since_add.Seconds();
+  const bool first = run->generation.token_ids.empty();
+  if (!first) counters_.next_token.Add(now - run->last_token);
+  if (first && run->samples[0] == 0) counters_.first_token.Add(now);
+  run->last_token = now;
+}
+
 bool Engine::Extend(Run* run, const Draw& draw) {
   const EngineRequest& asked = run->request->asked;
   const size_t sample = run->samples[0];
@@ -340,6 +352,7 @@ bool Engine::Extend(Run* run, const Draw& draw) {
     return false;
   }
   ++counters_.decode_tokens;
+  CountToken(run);
   Generation& generation = run->generation;
   generation.token_ids.push_back(draw.token);
   generation.logps.push_back(draw.logp);

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/duration_counts.h"
 #include "model/generation.h"
 #include "model/kv_cache.h"
 #include "model/policy.h"
@@ -23,8 +24,8 @@ namespace attune {
 
 struct EngineOptions {
   int threads = 1;
-  int64_t rows_max = 256;       // tokens run through a model at a time; at least 1
-  int64_t sequences_max = 64;   // responses decoded at a time
+  int64_t rows_max = 256;                  // tokens run through a model at a time; at least 1
+  int64_t sequences_max = 64;              // responses decoded at a time
   int64_t cache_bytes = int64_t{1} << 30;  // keys and values of all sequences together
 };
 
@@ -53,6 +54,8 @@ struct EngineCounters {
   double decode_seconds = 0;
   int64_t preemptions = 0;
   int64_t shared_prompt_tokens = 0;  // that samples took from another's prefill
+  DurationCounts first_token;        // of requests: from Add to the first token of any sample
+  DurationCounts next_token;         // of responses: from a token to the next
 };
 
 // Not thread-safe, callbacks included: one thread makes all calls (model/engine_thread.h is for
@@ -70,8 +73,8 @@ class Engine {
 
   // Queues a request that passes Check, under an id of the caller's that no other has.
   void Add(uint64_t id, EngineRequest request);
-  // Forgets the request: no callback comes from now on. Nothing happens if it has ended.
-  void Cancel(uint64_t id);
+  // Forgets the requests: no callback comes from now on. Nothing happens to those that have ended.
+  void Cancel(absl::Span<const uint64_t> ids);
 
   bool idle() const { return active_.empty() && waiting_.empty(); }
   // One pass: admits what there is room for, runs a chunk of prompts and one token of every running
@@ -108,6 +111,7 @@ class Engine {
   void Finish(absl::Span<PlannedRun> plan);
   // Each sample of a request goes on by itself.
   void Split(RunList::iterator run, absl::Span<const Draw> draws);
+  void CountToken(Run* run);
   // Appends a token; false when the response has ended with it.
   bool Extend(Run* run, const Draw& draw);
 

@@ -28,13 +28,13 @@ absl::StatusOr<uint64_t> EngineThread::Submit(EngineRequest request) {
   return last_id_;
 }
 
-void EngineThread::Cancel(uint64_t id) {
+void EngineThread::Cancel(absl::Span<const uint64_t> ids) {
+  if (ids.empty()) return;
   absl::MutexLock lock(&mu_);
-  cancelled_.push_back(id);
+  cancelled_.insert(cancelled_.end(), ids.begin(), ids.end());
   const uint64_t number = ++cancels_asked_;
-  const auto done = [this, number]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return cancels_done_ >= number;
-  };
+  const auto done = [this, number]()
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return cancels_done_ >= number; };
   mu_.Await(absl::Condition(&done));
 }
 
@@ -61,7 +61,7 @@ void EngineThread::Loop() {
       if (stop_) return;
       submitted.swap(submitted_);
       for (auto& [id, request] : submitted) engine.Add(id, std::move(request));
-      for (uint64_t id : cancelled_) engine.Cancel(id);
+      engine.Cancel(cancelled_);
       cancelled_.clear();
       cancels_done_ = cancels_asked_;
       state_.waiting = engine.waiting();

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
 #include "model/engine.h"
 
 namespace attune {
@@ -26,8 +27,9 @@ class EngineThread {
   // Returns an id for Cancel. INVALID_ARGUMENT: Engine::Check. RESOURCE_EXHAUSTED: waiting_max
   // requests wait.
   [[nodiscard]] absl::StatusOr<uint64_t> Submit(EngineRequest request);
-  // After it returns no callback of the request runs any more, and none will.
-  void Cancel(uint64_t id);
+  // After it returns no callback of the requests runs any more, and none will. Those that have
+  // ended are nobody's concern.
+  void Cancel(absl::Span<const uint64_t> ids);
 
   struct State {
     EngineCounters counters;

@@ -213,7 +213,8 @@ void StoreKeysAndValues(const KvLayout& layout, int64_t place, const float* k, c
   const auto* const halves = reinterpret_cast<const uint16_t*>(rounded.data());
   for (int64_t head = 0; head < layout.kv_heads; ++head) {
     RoundPairs(k + head * dim, 1, dim, rounded.data());
-    uint32_t* const key = reinterpret_cast<uint32_t*>(keys) + head * inputs * kPagePositions + place;
+    uint32_t* const key =
+        reinterpret_cast<uint32_t*>(keys) + head * inputs * kPagePositions + place;
     for (int64_t i = 0; i < inputs; ++i) key[i * kPagePositions] = rounded[i];
     RoundPairs(v + head * dim, 1, dim, rounded.data());
     uint16_t* const row = reinterpret_cast<uint16_t*>(values) +

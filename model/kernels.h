@@ -4,8 +4,9 @@
 // accumulated in one fixed order. That is what BLAS does not promise, and
 // what makes a response independent of its batch and the trainer's log-probabilities equal to the
 // sampler's bit for bit. Compiled for AVX-512 with and without BF16, AVX2+FMA and plain x86-64,
-// chosen at run time; all give the same numbers. Pointers need no alignment; buffers must not overlap unless said.
-// tests/unit/model/kernel_reference.h holds the slow forms that tests compare with.
+// chosen at run time; all give the same numbers. Pointers need no alignment; buffers must not
+// overlap unless said. tests/unit/model/kernel_reference.h holds the slow forms that tests compare
+// with.
 //
 // All are thread-safe (no state) and single-threaded.
 #ifndef ATTUNE_MODEL_KERNELS_H_
@@ -33,8 +34,8 @@ struct MatrixShape {
 // How a matrix is multiplied. Sums are fp32 in both.
 enum class Products {
   kFp32,  // exact factors
-  kBf16,  // both factors rounded to bf16 (nearest even; below the normal range: zero). Twice as fast
-          // where the processor has vdpbf16ps, and the bits of that instruction everywhere.
+  kBf16,  // both factors rounded to bf16 (nearest even; below the normal range: zero). Twice as
+          // fast where the processor has vdpbf16ps, and the bits of that instruction everywhere.
 };
 
 // A weight matrix W [n, k] rearranged into panels of columns for MatMul. Pack once per policy. The
@@ -74,8 +75,8 @@ class PackedMatrix {
 };
 
 // y[m, n] = x[m, k] W^T. Of fp32 products y[i, j] is their sum over k in ascending order, with the
-// same bits for every type that holds the same values; of bf16 the sum over pairs of inputs, in each
-// the odd one first.
+// same bits for every type that holds the same values; of bf16 the sum over pairs of inputs, in
+// each the odd one first.
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y);
 // The same for the columns of some panels alone. x is what w.products() multiplies: floats [m, k],
 // or pairs [m, pairs()] that RoundPairs made of them.

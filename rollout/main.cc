@@ -1,5 +1,7 @@
 // attune-rollout: samples responses from the current policy. Run as many as wanted.
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -20,6 +22,7 @@ struct Flags {
   std::string listen = "127.0.0.1:7071", metrics_listen = "127.0.0.1:9471";
   std::string coordinator = "127.0.0.1:7070";
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  double cache_gib = 4;
   std::string endpoint, endpoint_model;
 };
 
@@ -34,7 +37,9 @@ std::unique_ptr<EndpointSampler> MakeEndpointSampler(const Flags& flags, Metrics
 
 absl::Status Run(const Flags& flags) {
   ATTUNE_ASSIGN_OR_RETURN(const auto metrics, Metrics::Create(flags.metrics_listen, "rollout"));
-  RolloutServiceImpl service(*metrics, flags.threads, MakeEndpointSampler(flags, *metrics));
+  const EngineOptions engine{.threads = flags.threads,
+                             .cache_bytes = static_cast<int64_t>(std::ldexp(flags.cache_gib, 30))};
+  RolloutServiceImpl service(*metrics, engine, MakeEndpointSampler(flags, *metrics));
   ATTUNE_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(flags.listen, {&service}));
   v1::WorkerInfo worker;
   worker.set_id(UniqueProcessId());
@@ -62,6 +67,11 @@ int main(int argc, char** argv) {
   app.add_option("--metrics-listen", flags.metrics_listen)->envname("ATTUNE_METRICS_LISTEN");
   app.add_option("--coordinator", flags.coordinator)->envname("ATTUNE_COORDINATOR");
   app.add_option("--threads", flags.threads)->envname("ATTUNE_THREADS")->check(CLI::Range(1, 1024));
+  app.add_option("--cache-gib", flags.cache_gib,
+                 "Memory for keys and values, GiB; where it is short, fewer responses are sampled "
+                 "at a time")
+      ->envname("ATTUNE_CACHE_GIB")
+      ->check(CLI::Range(0.0, 65536.0));
   CLI::Option* endpoint =
       app.add_option("--endpoint", flags.endpoint,
                      "OpenAI-compatible server that samples; empty: the worker does. Its key is in "

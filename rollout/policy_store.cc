@@ -46,9 +46,9 @@ std::shared_ptr<const HeldPolicies> PolicyStore::Get() const {
 }
 
 absl::StatusOr<uint64_t> PolicyStore::Load(const v1::LoadPolicyRequest& request) {
+  auto next = std::make_shared<HeldPolicies>();  // first, so that its first_token has waited too
   absl::MutexLock load_lock(&load_mu_);
   const std::shared_ptr<const HeldPolicies> held = Get();
-  auto next = std::make_shared<HeldPolicies>();
   next->version = request.policy().version();
   next->precision = TensorTypeOf(request.precision());
   ATTUNE_ASSIGN_OR_RETURN(LoadedPolicy policy,

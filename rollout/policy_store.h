@@ -2,6 +2,7 @@
 #ifndef ATTUNE_ROLLOUT_POLICY_STORE_H_
 #define ATTUNE_ROLLOUT_POLICY_STORE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,13 +11,31 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "attune/v1/rollout.pb.h"
+#include "common/clock.h"
 #include "model/chat_template.h"
 #include "model/policy.h"
 #include "model/tokenizer/tokenizer.h"
 
 namespace attune {
 
-// Immutable once made. A request takes it once and keeps it to its end, whatever is loaded since.
+// How long it takes from the call that tells of a policy to its first token. Thread-safe.
+class FirstToken {
+ public:
+  void Drawn() {
+    double none = 0;
+    if (seconds_ == 0) seconds_.compare_exchange_strong(none, since_told_.Seconds());
+  }
+  // Once the time, else 0.
+  double Take() { return taken_ || seconds_ == 0 || taken_.exchange(true) ? 0 : seconds_.load(); }
+
+ private:
+  const Stopwatch since_told_;
+  std::atomic<double> seconds_ = 0;
+  std::atomic<bool> taken_ = false;
+};
+
+// Immutable once made, but for first_token. A request takes it once and keeps it to its end,
+// whatever is loaded since.
 struct HeldPolicies {
   v1::PolicyVersion version;  // of `policy`, with its digest
   std::shared_ptr<const Tokenizer> tokenizer;
@@ -28,6 +47,7 @@ struct HeldPolicies {
   // last LoadPolicy named none.
   std::shared_ptr<const Policy> initial;
   std::string initial_digest;  // of `initial`, empty if that is null
+  std::shared_ptr<FirstToken> first_token = std::make_shared<FirstToken>();  // of `policy`
 };
 
 // The tokenizer of `directory`, for a model with `vocab_size` ids. INVALID_ARGUMENT when the

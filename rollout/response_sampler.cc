@@ -1,27 +1,27 @@
 #include "rollout/response_sampler.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
-#include <thread>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
 #include "common/check.h"
 #include "common/status_macros.h"
-#include "model/generator.h"
+#include "common/threads.h"
 #include "model/scorer.h"
+#include "model/tokenizer/stop_texts.h"
 #include "rollout/response_builder.h"
 
 namespace attune {
 namespace {
-
-// Sequences decoded together by one thread: enough to read the weights seldom, few enough for
-// their keys and values to stay small.
-constexpr int kSequencesMax = 32;
 
 SamplingOptions ToOptions(const v1::SamplingSpec& sampling) {
   return {
@@ -41,8 +41,8 @@ v1::Response SampledResponse(const SampleJob& job, int prompt, uint32_t sample,
                              absl::Span<const float> logps) {
   v1::Response response =
       MakeResponse(job, prompt, sample, provenance, generation.token_ids, logps,
-                   generation.stop_reason == StopReason::kEndOfSequence ? v1::FINISH_REASON_STOP
-                                                                        : v1::FINISH_REASON_LENGTH);
+                   generation.stop_reason == StopReason::kLength ? v1::FINISH_REASON_LENGTH
+                                                                 : v1::FINISH_REASON_STOP);
   response.mutable_sampling_logps()->Assign(generation.sampling_logps.begin(),
                                             generation.sampling_logps.end());
   response.set_seed(SampleKey(job, prompt, sample));
@@ -78,104 +78,171 @@ absl::StatusOr<v1::Response> OpponentResponse(const SampleJob& job, int prompt,
   return response;
 }
 
-// What is to be generated: samples [first, last) of the prompts [begin, end).
-std::vector<GenerationRequest> Requests(const SampleJob& job, int begin, int end, uint32_t first,
-                                        uint32_t last) {
-  std::vector<GenerationRequest> requests;
-  for (int prompt = begin; prompt < end; ++prompt) {
-    GenerationRequest& request = requests.emplace_back();
-    request.prompt_ids = job.prompts[prompt].ids;
-    for (uint32_t sample = first; sample < last; ++sample) {
-      request.sample_keys.push_back(SampleKey(job, prompt, sample));
+// Where the engine leaves the samples of a call, and the call waits for prompts that have all of
+// theirs. Thread-safe. Shared with the callbacks of the engine, which may outlive the call.
+class Samples {
+ public:
+  Samples(int prompts, int generations) : missing_(prompts, generations), samples_(prompts) {
+    for (std::vector<Generation>& of_prompt : samples_) of_prompt.resize(generations);
+    if (generations > 0) return;
+    for (int prompt = 0; prompt < prompts; ++prompt) ready_.push_back(prompt);
+  }
+
+  void Put(int prompt, size_t sample, absl::StatusOr<Generation> generation) {
+    absl::MutexLock lock(&mu_);
+    failure_.Update(generation.status());
+    if (!generation.ok()) return;
+    samples_[prompt][sample] = *std::move(generation);
+    if (--missing_[prompt] == 0) ready_.push_back(prompt);
+  }
+
+  // Whoever waits stops waiting.
+  void Fail(const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    failure_.Update(status);
+  }
+
+  absl::Status status() {
+    absl::MutexLock lock(&mu_);
+    return failure_;
+  }
+
+  // A prompt with all its samples, of which each is given out once; -1 once there is none left or
+  // something has failed.
+  int Next(absl::FunctionRef<bool()> cancelled) {
+    for (;;) {
+      if (status().ok() && cancelled()) Fail(absl::CancelledError("the caller has gone"));
+      absl::MutexLock lock(&mu_);
+      if (!mu_.AwaitWithTimeout(absl::Condition(this, &Samples::HasNews), kLookAround)) continue;
+      if (!failure_.ok() || ready_.empty()) return -1;
+      const int prompt = ready_.front();
+      ready_.pop_front();
+      ++taken_;
+      return prompt;
     }
+  }
+
+  // Of a prompt that Next gave.
+  std::vector<Generation> Take(int prompt) {
+    absl::MutexLock lock(&mu_);
+    return std::move(samples_[prompt]);
+  }
+
+ private:
+  static constexpr absl::Duration kLookAround = absl::Milliseconds(100);
+
+  bool HasNews() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return !failure_.ok() || !ready_.empty() || taken_ == missing_.size();
+  }
+
+  absl::Mutex mu_;
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+  std::vector<int> missing_ ABSL_GUARDED_BY(mu_);  // samples of each prompt
+  std::vector<std::vector<Generation>> samples_ ABSL_GUARDED_BY(mu_);
+  std::deque<int> ready_ ABSL_GUARDED_BY(mu_);
+  size_t taken_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+// Ends a response with the first stop text in it. May outlive the call.
+std::function<bool(size_t, const Generation&)> OnToken(const SampleJob& job, int prompt,
+                                                       uint32_t samples) {
+  const auto& texts = job.request.sampling().stop();
+  const auto stops = std::make_shared<std::vector<StopTexts>>();  // a std::function is copyable
+  for (uint32_t i = 0; i < samples && !texts.empty(); ++i) {
+    stops->emplace_back(job.held.tokenizer.get(), job.prompts[prompt].ids,
+                        std::vector<std::string>(texts.begin(), texts.end()));
+  }
+  return [stops, tokenizer = job.held.tokenizer, policy = job.held.policy,
+          first = job.held.first_token](size_t sample, const Generation& so_far) {
+    first->Drawn();
+    if (stops->empty()) return false;
+    const std::vector<int32_t>& eos = policy->config().eos_token_ids;
+    const int32_t last = so_far.token_ids.back();
+    return std::find(eos.begin(), eos.end(), last) == eos.end() && (*stops)[sample].Push(last);
+  };
+}
+
+// Samples [first, last) of a prompt, drawn from `policy` and perhaps `other`.
+EngineRequest RequestFor(const SampleJob& job, int prompt, uint32_t first, uint32_t last,
+                         const std::shared_ptr<Samples>& samples) {
+  EngineRequest request;
+  request.policy = job.held.policy;
+  request.prompt_ids = job.prompts[prompt].ids;
+  for (uint32_t sample = first; sample < last; ++sample) {
+    request.sample_keys.push_back(SampleKey(job, prompt, sample));
+  }
+  request.options = ToOptions(job.request.sampling());
+  request.on_token = OnToken(job, prompt, last - first);
+  request.on_done = [samples, prompt, first](size_t sample, absl::StatusOr<Generation> response) {
+    samples->Put(prompt, first + sample, std::move(response));
+  };
+  return request;
+}
+
+// All that is to be drawn for the prompt.
+std::vector<EngineRequest> RequestsFor(const SampleJob& job, int prompt,
+                                       const std::shared_ptr<Samples>& samples) {
+  std::vector<EngineRequest> requests;
+  const v1::SamplingSpec& sampling = job.request.sampling();
+  const uint32_t own = job.generations() - (HasOpponent(sampling) ? 1 : 0);
+  if (own > 0) requests.push_back(RequestFor(job, prompt, 0, own, samples));
+  if (!HasOpponent(sampling)) return requests;
+  EngineRequest& opponent =
+      requests.emplace_back(RequestFor(job, prompt, own, job.generations(), samples));
+  // A mixture of a policy with itself is the policy, to the bit; two passes would be one too many.
+  if (sampling.opponent() == v1::OPPONENT_INITIAL || job.held.initial == job.held.policy) {
+    opponent.policy = job.held.initial;
+  } else {
+    opponent.other = job.held.initial;
+    opponent.other_weight = sampling.mixture_coef();
   }
   return requests;
 }
 
-absl::StatusOr<std::vector<std::vector<Generation>>> GenerateOpponents(
-    const SampleJob& job, const std::vector<GenerationRequest>& requests) {
-  const Policy& policy = *job.held.policy;
-  const Policy& initial = *job.held.initial;
-  const SamplingOptions options = ToOptions(job.request.sampling());
-  // A mixture of a policy with itself is the policy, to the bit; two passes would be one too many.
-  if (job.request.sampling().opponent() == v1::OPPONENT_INITIAL || &initial == &policy) {
-    return Generate(initial, requests, options);
+absl::StatusOr<std::vector<v1::Response>> ResponsesTo(const SampleJob& job, int prompt,
+                                                      absl::Span<const Generation> samples) {
+  const uint32_t own = job.generations() - (HasOpponent(job.request.sampling()) ? 1 : 0);
+  std::vector<v1::Response> responses;
+  for (uint32_t sample = 0; sample < own; ++sample) {
+    ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(),
+                            StudentResponse(job, prompt, sample, samples[sample]));
   }
-  return GenerateMixture(policy, initial, job.request.sampling().mixture_coef(), requests, options);
-}
-
-// Fills results[begin, end), by prompt of the request.
-absl::Status SampleGroup(const SampleJob& job, int begin, int end,
-                         std::vector<std::vector<v1::Response>>& results) {
-  const bool has_opponent = HasOpponent(job.request.sampling());
-  const uint32_t own = job.generations() - (has_opponent ? 1 : 0);
-  const SamplingOptions options = ToOptions(job.request.sampling());
-  std::vector<std::vector<Generation>> samples;
-  if (own > 0) {
-    ATTUNE_ASSIGN_OR_RETURN(samples,
-                            Generate(*job.held.policy, Requests(job, begin, end, 0, own), options));
+  if (own < job.generations()) {
+    ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(), OpponentResponse(job, prompt, samples[own]));
   }
-  std::vector<std::vector<Generation>> opponents;
-  if (has_opponent) {
-    ATTUNE_ASSIGN_OR_RETURN(
-        opponents, GenerateOpponents(job, Requests(job, begin, end, own, job.generations())));
-  }
-  for (int prompt = begin; prompt < end; ++prompt) {
-    std::vector<v1::Response>& responses = results[prompt];
-    for (uint32_t sample = 0; sample < own; ++sample) {
-      ATTUNE_ASSIGN_OR_RETURN(
-          responses.emplace_back(),
-          StudentResponse(job, prompt, sample, samples[prompt - begin][sample]));
-    }
-    if (has_opponent) {
-      ATTUNE_ASSIGN_OR_RETURN(responses.emplace_back(),
-                              OpponentResponse(job, prompt, opponents[prompt - begin][0]));
-    }
-    ATTUNE_RETURN_IF_ERROR(AddDatasetResponses(job, prompt, &responses));
-  }
-  return absl::OkStatus();
-}
-
-// Runs run(0) .. run(count - 1) on at most `threads` threads until one fails; the first failure.
-absl::Status RunInThreads(int count, int threads, absl::FunctionRef<absl::Status(int)> run) {
-  std::atomic<int> next = 0;
-  absl::Mutex mu;
-  absl::Status failure;
-  const auto work = [&] {
-    for (int item = next++; item < count; item = next++) {
-      const absl::Status status = run(item);
-      if (status.ok()) continue;
-      next = count;
-      absl::MutexLock lock(&mu);
-      if (failure.ok()) failure = status;
-    }
-  };
-  std::vector<std::thread> helpers;
-  for (int i = 1; i < std::min(threads, count); ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-  return failure;
+  ATTUNE_RETURN_IF_ERROR(AddDatasetResponses(job, prompt, &responses));
+  return responses;
 }
 
 }  // namespace
 
 absl::StatusOr<v1::SampleResponse> SampleResponses(const HeldPolicies& held,
-                                                   const v1::SampleRequest& request, int threads,
+                                                   const v1::SampleRequest& request,
+                                                   EngineThread& engine, int threads,
                                                    absl::FunctionRef<bool()> cancelled) {
   ATTUNE_CHECK(threads > 0);
   ATTUNE_ASSIGN_OR_RETURN(const SampleJob job, StartSampleJob(held, request));
-
   const int prompts = request.prompts_size();
-  const int generations = static_cast<int>(job.generations());
-  const int fair_share = (prompts + threads - 1) / threads;
-  const int group = std::max(1, std::min(kSequencesMax / std::max(1, generations), fair_share));
+  const auto samples = std::make_shared<Samples>(prompts, job.generations());
+  std::vector<uint64_t> ids;
+  absl::Cleanup forget = [&] { engine.Cancel(ids); };
+  for (int prompt = 0; prompt < prompts; ++prompt) {
+    for (EngineRequest& one : RequestsFor(job, prompt, samples)) {
+      ATTUNE_ASSIGN_OR_RETURN(ids.emplace_back(), engine.Submit(std::move(one)));
+    }
+  }
+  // What is scored is scored here, while the engine draws the rest.
   std::vector<std::vector<v1::Response>> results(prompts);
-  ATTUNE_RETURN_IF_ERROR(
-      RunInThreads((prompts + group - 1) / group, threads, [&](int index) -> absl::Status {
-        if (cancelled()) return absl::CancelledError("the caller has gone");
-        const int begin = index * group;
-        return SampleGroup(job, begin, std::min(begin + group, prompts), results);
-      }));
+  RunInThreads(std::min(prompts, threads), threads, [&](size_t) {
+    for (int prompt = samples->Next(cancelled); prompt >= 0; prompt = samples->Next(cancelled)) {
+      absl::StatusOr<std::vector<v1::Response>> responses =
+          ResponsesTo(job, prompt, samples->Take(prompt));
+      if (!responses.ok()) return samples->Fail(responses.status());
+      results[prompt] = *std::move(responses);
+    }
+  });
+  ATTUNE_RETURN_IF_ERROR(samples->status());
+  std::move(forget).Cancel();
 
   v1::SampleResponse response;
   for (std::vector<v1::Response>& responses : results) {

@@ -5,12 +5,14 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "attune/v1/rollout.pb.h"
+#include "model/engine_thread.h"
 #include "rollout/policy_store.h"
 
 namespace attune {
 
-// Samples with held.policy, which is request.policy, on at most `threads` threads. The responses
-// are a function of the request and the policies alone: sample s of a prompt draws with the key
+// Samples with held.policy, which is request.policy, by the engine; scores what is to be scored on
+// at most `threads` threads, while the engine draws the rest. The responses are a function of the
+// request and the policies alone: sample s of a prompt draws with the key
 // CounterRng({seed, round, prompt.index, s}), so neither the other prompts of the request nor the
 // threads matter.
 //
@@ -39,10 +41,10 @@ namespace attune {
 // INVALID_ARGUMENT: a field of `sampling` is missing or out of range (google.rpc.BadRequest), there
 // are more than kSamplePromptsMax prompts, or a prompt (named by index) leaves no room for a
 // response or is refused by the chat template, or a corrupted one leaves no room for the longest
-// response to the prompt. CANCELLED: `cancelled` said so, which is asked between groups of prompts,
-// from several threads.
+// response to the prompt. CANCELLED: `cancelled` said so, which is asked several times a second,
+// from several threads. Errors of EngineThread::Submit.
 [[nodiscard]] absl::StatusOr<v1::SampleResponse> SampleResponses(
-    const HeldPolicies& held, const v1::SampleRequest& request, int threads,
+    const HeldPolicies& held, const v1::SampleRequest& request, EngineThread& engine, int threads,
     absl::FunctionRef<bool()> cancelled);
 
 }  // namespace attune

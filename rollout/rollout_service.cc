@@ -138,6 +138,7 @@ grpc::Status RolloutServiceImpl::Sample(grpc::ServerContext* context,
   if (!sampled.ok()) return ToGrpcStatus(sampled.status());
   *response = *std::move(sampled);
   CountSample(*response, watch.Seconds());
+  CountEngine();
   return grpc::Status::OK;
 }
 
@@ -163,7 +164,55 @@ absl::StatusOr<v1::SampleResponse> RolloutServiceImpl::SampleHeld(
     return context.IsCancelled();
   };
   if (endpoint_ != nullptr) return endpoint_->Sample(*held, request, threads_, cancelled);
-  return SampleResponses(*held, request, threads_, cancelled);
+  absl::StatusOr<v1::SampleResponse> sampled =
+      SampleResponses(*held, request, engine_, threads_, cancelled);
+  const double to_first_token = held->first_token->Take();
+  if (to_first_token > 0) {
+    metrics_.Observe("attune_rollout_new_policy_first_token_seconds",
+                     "From being told of a policy to its first token.", to_first_token);
+  }
+  return sampled;
+}
+
+void RolloutServiceImpl::CountEngine() {
+  absl::MutexLock lock(&mu_);
+  const EngineThread::State state = engine_.state();
+  const EngineCounters& now = state.counters;
+  const auto add = [&](const char* name, const char* help, double now_value, double counted,
+                       const MetricLabels& labels = {}) {
+    if (now_value > counted) metrics_.Add(name, help, now_value - counted, labels);
+  };
+  const char* const tokens = "Tokens run through the model: of prompts, and drawn.";
+  add("attune_rollout_engine_tokens_total", tokens, now.prefill_tokens, counted_.prefill_tokens,
+      {{"phase", "prefill"}});
+  add("attune_rollout_engine_tokens_total", tokens, now.decode_tokens, counted_.decode_tokens,
+      {{"phase", "decode"}});
+  const char* const seconds = "Time of the engine's steps, shared out by tokens.";
+  add("attune_rollout_engine_seconds_total", seconds, now.prefill_seconds, counted_.prefill_seconds,
+      {{"phase", "prefill"}});
+  add("attune_rollout_engine_seconds_total", seconds, now.decode_seconds, counted_.decode_seconds,
+      {{"phase", "decode"}});
+  add("attune_rollout_engine_steps_total",
+      "Steps of the engine: with the tokens drawn, how full "
+      "its batches were.",
+      now.steps, counted_.steps);
+  add("attune_rollout_preemptions_total", "Responses that gave up their keys and values to others.",
+      now.preemptions, counted_.preemptions);
+  add("attune_rollout_shared_prompt_tokens_total",
+      "Tokens of prompts that samples took from another's prefill.", now.shared_prompt_tokens,
+      counted_.shared_prompt_tokens);
+  metrics_.Observe("attune_rollout_first_token_seconds",
+                   "From a prompt's arrival at the engine to its first token.", now.first_token,
+                   counted_.first_token);
+  metrics_.Observe("attune_rollout_next_token_seconds", "From a token of a response to the next.",
+                   now.next_token, counted_.next_token);
+  counted_ = now;
+  metrics_.Set("attune_rollout_running_responses", "Responses being decoded.",
+               static_cast<double>(state.running));
+  metrics_.Set("attune_rollout_waiting_requests", "Requests that wait for the engine.",
+               static_cast<double>(state.waiting));
+  metrics_.Set("attune_rollout_cache_use_ratio", "Share of the cache of keys and values in use.",
+               state.cache_use);
 }
 
 void RolloutServiceImpl::CountSample(const v1::SampleResponse& response, double seconds) {

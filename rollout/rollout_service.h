@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "attune/v1/rollout.grpc.pb.h"
 #include "common/metrics.h"
+#include "model/engine_thread.h"
 #include "rollout/endpoint_sampler.h"
 #include "rollout/policy_store.h"
 #include "rpc/membership_agent.h"
@@ -21,11 +22,14 @@ namespace attune {
 // Thread-safe.
 class RolloutServiceImpl final : public v1::RolloutService::Service {
  public:
-  // Each Sample call uses at most `threads` threads (at least 1). `endpoint` samples; null: the
-  // worker does.
-  RolloutServiceImpl(Metrics& metrics, int threads,
+  // All Sample calls share one engine; each scores on as many threads as the engine has.
+  // `endpoint` samples; null: the engine does.
+  RolloutServiceImpl(Metrics& metrics, const EngineOptions& engine,
                      std::unique_ptr<EndpointSampler> endpoint = nullptr)
-      : metrics_(metrics), threads_(threads), endpoint_(std::move(endpoint)) {}
+      : metrics_(metrics),
+        threads_(engine.threads),
+        endpoint_(std::move(endpoint)),
+        engine_(engine, /*waiting_max=*/2 * kSampleCallsMax * kSamplePromptsMax) {}
 
   // Registers `worker` with the coordinator, which is told of each new policy from now on.
   void Join(const std::string& coordinator, const v1::WorkerInfo& worker);
@@ -48,16 +52,20 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
   void ReportHeld();
   [[nodiscard]] absl::StatusOr<v1::SampleResponse> SampleHeld(const grpc::ServerContext& context,
                                                               const v1::SampleRequest& request);
+  // What the engine has done since the last time.
+  void CountEngine();
   void CountSample(const v1::SampleResponse& response, double seconds);
 
   Metrics& metrics_;
   const int threads_;
   const std::unique_ptr<EndpointSampler> endpoint_;
+  EngineThread engine_;
   PolicyStore store_;
   absl::Mutex describe_mu_;  // one model at a time is loaded to be described
   absl::Mutex mu_;
   std::unique_ptr<MembershipAgent> membership_ ABSL_GUARDED_BY(mu_);
   int sample_calls_ ABSL_GUARDED_BY(mu_) = 0;
+  EngineCounters counted_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace attune

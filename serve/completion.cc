@@ -66,7 +66,7 @@ Completion::~Completion() {
     absl::MutexLock lock(&mu_);
     if (unfinished_ == 0) return;  // Cancel would wait for the engine's next step
   }
-  for (const uint64_t id : engine_ids_) engine_.Cancel(id);
+  engine_.Cancel(engine_ids_);
 }
 
 absl::Status Completion::SubmitAll(uint64_t seed) {

@@ -21,6 +21,19 @@ void AppendCounter(const char* name, const char* help, Number value, std::string
   absl::StrAppend(text, name, " ", value, "\n");
 }
 
+void AppendHistogram(const char* name, const char* help, const DurationCounts& durations,
+                     std::string* text) {
+  AppendHead(name, help, "histogram", text);
+  int64_t count = 0;
+  for (size_t i = 0; i < durations.counts.size(); ++i) {
+    count += durations.counts[i];
+    const std::string bound =
+        i < DurationCounts::kBounds.size() ? absl::StrCat(DurationCounts::kBounds[i]) : "+Inf";
+    absl::StrAppend(text, name, "_bucket{le=\"", bound, "\"} ", count, "\n");
+  }
+  absl::StrAppend(text, name, "_sum ", durations.sum, "\n", name, "_count ", count, "\n");
+}
+
 }  // namespace
 
 std::string MetricsText(const EngineThread::State& state,
@@ -48,6 +61,11 @@ std::string MetricsText(const EngineThread::State& state,
   AppendCounter("attune_serve_shared_prompt_tokens_total",
                 "Prompt tokens that samples took from another's prefill",
                 counters.shared_prompt_tokens, &text);
+  AppendHistogram("attune_serve_first_token_seconds",
+                  "From a request's arrival at the engine to the first token of it",
+                  counters.first_token, &text);
+  AppendHistogram("attune_serve_next_token_seconds", "From a token of a response to the next",
+                  counters.next_token, &text);
   return text;
 }
 

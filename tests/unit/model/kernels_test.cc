@@ -283,8 +283,8 @@ Floats RunMatMul(const KernelTable& kernels) {
       const PackedMatrix w(stored.view(), {n, k, k, 1}, type);
       for (int64_t m = 1; m <= 19; ++m) {
         Floats y(m * n);
-        kernels.mat_mul(RandomFloats(m * k, 14).data(), m, type, w.panels(), {0, w.panel_count()}, n,
-                        k, y.data());
+        kernels.mat_mul(RandomFloats(m * k, 14).data(), m, type, w.panels(), {0, w.panel_count()},
+                        n, k, y.data());
         all.insert(all.end(), y.begin(), y.end());
       }
     }

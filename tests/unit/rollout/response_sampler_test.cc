@@ -42,6 +42,7 @@ class ResponseSamplerTest : public testing::Test {
     auto initial_policy = Policy::Create(initial.config, initial.weights);
     auto tokenizer = LoadTokenizer(kModelPath, initial.config.vocab_size);
     ATTUNE_CHECK(policy.ok() && initial_policy.ok() && tokenizer.ok());
+    engine_ = new EngineThread({.threads = 2}, /*waiting_max=*/1000);
     held_ = new HeldPolicies;
     held_->policy = *policy;
     held_->initial = *initial_policy;
@@ -50,7 +51,10 @@ class ResponseSamplerTest : public testing::Test {
     held_->version.set_digest(trained.digest);
     held_->initial_digest = initial.digest;
   }
-  static void TearDownTestSuite() { delete held_; }
+  static void TearDownTestSuite() {
+    delete engine_;
+    delete held_;
+  }
 
   // A request for responses to `texts`, whose indices are 10, 11, ...
   static v1::SampleRequest Request(const std::vector<std::string>& texts) {
@@ -74,7 +78,7 @@ class ResponseSamplerTest : public testing::Test {
 
   static absl::StatusOr<v1::SampleResponse> Sample(const v1::SampleRequest& request,
                                                    int threads = 2) {
-    return SampleResponses(*held_, request, threads, Never);
+    return SampleResponses(*held_, request, *engine_, threads, Never);
   }
 
   static std::vector<float> Score(const Policy& policy, const v1::Response& response) {
@@ -85,8 +89,10 @@ class ResponseSamplerTest : public testing::Test {
   }
 
   static HeldPolicies* held_;
+  static EngineThread* engine_;
 };
 HeldPolicies* ResponseSamplerTest::held_ = nullptr;
+EngineThread* ResponseSamplerTest::engine_ = nullptr;
 
 const std::vector<std::string>& Prompts() {
   static const auto& prompts = *new std::vector<std::string>{
@@ -146,7 +152,8 @@ TEST_F(ResponseSamplerTest, TakesTheRecordedLogProbabilitiesWhereThePolicyIsTheI
   start.initial = start.policy;
   v1::SampleRequest request = Request({"The dog"});
   request.set_with_initial_logps(true);
-  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, SampleResponses(start, request, 1, Never));
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled,
+                       SampleResponses(start, request, *engine_, 1, Never));
   for (const v1::Response& response : sampled.responses()) {
     EXPECT_EQ(Floats(response.initial_logps()), Floats(response.logps()));
   }
@@ -205,7 +212,7 @@ class OpponentTest : public ResponseSamplerTest {
   static v1::SampleResponse SampleInitial(const v1::SampleRequest& request) {
     HeldPolicies start = *held_;
     start.policy = start.initial;
-    auto sampled = SampleResponses(start, request, 2, Never);
+    auto sampled = SampleResponses(start, request, *engine_, 2, Never);
     EXPECT_OK(sampled);
     return *std::move(sampled);
   }
@@ -286,7 +293,8 @@ TEST_F(OpponentTest, IsThePolicyItselfInTheFirstRound) {
   for (const v1::Opponent opponent : {v1::OPPONENT_INITIAL, v1::OPPONENT_MIXTURE}) {
     v1::SampleRequest request = OpponentRequest(opponent, 0.3);
     request.set_with_initial_logps(true);
-    ASSERT_OK_AND_ASSIGN(v1::SampleResponse sampled, SampleResponses(start, request, 2, Never));
+    ASSERT_OK_AND_ASSIGN(v1::SampleResponse sampled,
+                         SampleResponses(start, request, *engine_, 2, Never));
     ASSERT_EQ(sampled.responses_size(), 15);
     for (int i = 0; i < 15; ++i) {
       v1::Response& response = *sampled.mutable_responses(i);
@@ -432,7 +440,7 @@ class ChatSamplerTest : public ResponseSamplerTest {
                                                        const v1::SampleRequest& request) {
     HeldPolicies chatty = *held_;
     chatty.chat_template = ChatTemplate::Parse(source, R"({"bos_token": "<s>"})");
-    return SampleResponses(chatty, request, 1, Never);
+    return SampleResponses(chatty, request, *engine_, 1, Never);
   }
 
   static v1::SampleRequest ChatRequest() {
@@ -513,8 +521,9 @@ TEST_F(ResponseSamplerTest, RefusesMorePromptsThanItsLimit) {
 TEST_F(ResponseSamplerTest, StopsBetweenPromptsWhenTheCallerHasGone) {
   std::atomic<int> asked = 0;
   const auto after_two = [&] { return ++asked > 2; };
-  EXPECT_THAT(SampleResponses(*held_, Request(std::vector<std::string>(200, "a")), 2, after_two),
-              StatusIs(StatusCode::kCancelled, "the caller has gone"));
+  EXPECT_THAT(
+      SampleResponses(*held_, Request(std::vector<std::string>(200, "a")), *engine_, 2, after_two),
+      StatusIs(StatusCode::kCancelled, "the caller has gone"));
   EXPECT_LE(asked, 4);
 }
 

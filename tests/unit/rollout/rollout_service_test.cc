@@ -25,7 +25,7 @@ class RolloutServiceTest : public testing::Test {
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(directory_, MakeTemporaryDirectory("attune-rollout"));
     ASSERT_OK_AND_ASSIGN(metrics_, Metrics::Create("", "rollout"));
-    service_ = std::make_unique<RolloutServiceImpl>(*metrics_, /*threads=*/2);
+    service_ = std::make_unique<RolloutServiceImpl>(*metrics_, EngineOptions{.threads = 2});
     ASSERT_OK_AND_ASSIGN(server_, RpcServer::Start("127.0.0.1:0", {service_.get()}));
     stub_ = v1::RolloutService::NewStub(MakeChannel(server_->address()));
   }
