@@ -40,8 +40,8 @@ std::vector<int32_t> PromptOf(const Policy& policy, uint64_t number, int64_t len
   const CounterRng rng({number});
   std::vector<int32_t> ids;
   for (int64_t i = 0; i < length; ++i) {
-    ids.push_back(static_cast<int32_t>(rng.Uniform(i) *
-                                       static_cast<double>(policy.config().vocab_size - 1)));
+    ids.push_back(
+        static_cast<int32_t>(rng.Uniform(i) * static_cast<double>(policy.config().vocab_size - 1)));
   }
   return ids;
 }
@@ -53,7 +53,6 @@ EngineRequest RequestOf(std::shared_ptr<const Policy> policy, uint64_t number, i
   request.policy = std::move(policy);
   for (size_t i = 0; i < samples; ++i) request.sample_keys.push_back(number * 1000 + i);
   request.options.max_new_tokens = new_tokens;
-  request.options.min_new_tokens = new_tokens;
   request.on_done = [](size_t, absl::StatusOr<Generation>) {};
   return request;
 }
@@ -62,6 +61,7 @@ absl::StatusOr<std::shared_ptr<const Policy>> Load(const std::string& directory,
                                                    const std::string& precision) {
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
   ATTUNE_ASSIGN_OR_RETURN(const WeightFiles files, WeightFiles::Open(directory, config));
+  config.eos_token_ids.clear();  // made-up weights would end responses anywhere
   return Policy::Read(std::move(config), files,
                       precision == "bf16" ? TensorType::kBf16 : TensorType::kF32);
 }
@@ -85,9 +85,8 @@ absl::Status Check(const std::shared_ptr<const Policy>& policy, int threads) {
         const auto alone,
         Generate(*policy, {{request.prompt_ids, request.sample_keys}}, request.options));
     if (!(alone[0][0] == together[i])) return absl::InternalError("a batch changes a response");
-    ATTUNE_ASSIGN_OR_RETURN(
-        const std::vector<float> logps,
-        CompletionLogProbs(*policy, request.prompt_ids, together[i].token_ids));
+    ATTUNE_ASSIGN_OR_RETURN(const std::vector<float> logps,
+                            CompletionLogProbs(*policy, request.prompt_ids, together[i].token_ids));
     if (logps != together[i].logps) return absl::InternalError("the scorer disagrees");
   }
   return absl::OkStatus();
@@ -144,8 +143,8 @@ void MeasureRectangle(const std::shared_ptr<const Policy>& policy, const Flags& 
                       int64_t sequences, double peak, const nlohmann::json& labels) {
   std::vector<double> prefill, decode;
   for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
-    Engine engine({.threads = flags.threads, .sequences_max = sequences,
-                   .cache_bytes = kCacheBytes});
+    Engine engine(
+        {.threads = flags.threads, .sequences_max = sequences, .cache_bytes = kCacheBytes});
     for (int64_t i = 0; i < sequences; ++i) {
       engine.Add(i, RequestOf(policy, i, flags.prompt, flags.new_tokens));
     }
@@ -179,8 +178,7 @@ void MeasureLoad(const std::shared_ptr<const Policy>& policy, const Flags& flags
   constexpr int64_t kPrompts = 200, kSamples = 5, kBatch = 64;
   const CounterRng rng({7});
   const auto run = [&](bool ragged) {
-    Engine engine({.threads = flags.threads, .sequences_max = kBatch,
-                   .cache_bytes = kCacheBytes});
+    Engine engine({.threads = flags.threads, .sequences_max = kBatch, .cache_bytes = kCacheBytes});
     if (ragged) {
       // Of one length a prompt, since no end of sequence comes from made-up weights.
       for (int64_t i = 0; i < kPrompts; ++i) {

@@ -17,7 +17,9 @@ namespace {
 class Operand {
  public:
   Operand(int64_t rows, int64_t width, bool bf16)
-      : width_(width), pairs_of_row_(bf16 ? (width + 1) / 2 : 0), values_(rows * width),
+      : width_(width),
+        pairs_of_row_(bf16 ? (width + 1) / 2 : 0),
+        values_(rows * width),
         pairs_(rows * pairs_of_row_) {}
 
   float* row(int64_t i) { return &values_[i * width_]; }
@@ -43,6 +45,8 @@ class Operand {
 constexpr int64_t kPanelsMin = 4;
 // Loops over fewer rows are not worth waking a thread for.
 constexpr int64_t kRowsMin = 4;
+// Of a thread that runs some rows through all layers: two full tiles.
+constexpr size_t kPartRowsMin = 16;
 
 }  // namespace
 
@@ -108,8 +112,8 @@ void ForPanels(absl::Span<const int64_t> panel_counts, ThreadTeam* team,
   int64_t total = 0;
   for (int64_t count : panel_counts) total += count;
   const int64_t pieces = team->size() * 6;
-  const int64_t step = std::max(kPanelsMin, (total / pieces + kPanelsMin - 1) / kPanelsMin *
-                                                kPanelsMin);
+  const int64_t step =
+      std::max(kPanelsMin, (total / pieces + kPanelsMin - 1) / kPanelsMin * kPanelsMin);
   struct Piece {
     size_t matrix;
     PanelRange panels;
@@ -122,6 +126,23 @@ void ForPanels(absl::Span<const int64_t> panel_counts, ThreadTeam* team,
   }
   team->Run(static_cast<int64_t>(list.size()),
             [&](int64_t i) { work(list[i].matrix, list[i].panels); });
+}
+
+// Rows for each thread, sequences whole: nobody waits for another within the layers. None where
+// there are too few rows to be worth reading all weights for, or too uneven parts.
+std::vector<absl::Span<const PolicyRow>> PartsFor(absl::Span<const PolicyRow> rows,
+                                                  const ThreadTeam* team) {
+  std::vector<absl::Span<const PolicyRow>> parts;
+  const size_t threads = team == nullptr ? 1 : static_cast<size_t>(team->size());
+  if (rows.size() < threads * kPartRowsMin) return parts;
+  for (size_t begin = 0; begin < rows.size();) {
+    size_t end = rows.size() * (parts.size() + 1) / threads;
+    while (end < rows.size() && rows[end - 1].cache == rows[end].cache) ++end;
+    parts.push_back(rows.subspan(begin, end - begin));
+    if (parts.back().size() * threads > rows.size() * 9 / 8) return {};
+    begin = end;
+  }
+  return parts;
 }
 
 // The columns of `panels` of y = W x + b.
@@ -224,9 +245,22 @@ Policy::Policy(ModelConfig config, TensorSource source, std::optional<TensorType
   positions_ = vector(refs.positions, 0, config_.max_position_embeddings * hidden);
 }
 
+std::vector<float> Policy::Forward(absl::Span<const PolicyRow> rows, ThreadTeam* team) const {
+  for (const PolicyRow& row : rows) row.cache->Prepare(kv_layout_, row.position);
+  const std::vector<absl::Span<const PolicyRow>> parts = PartsFor(rows, team);
+  if (parts.size() < 2) return RunRows(rows, team);
+  std::vector<std::vector<float>> states(parts.size());
+  team->Run(static_cast<int64_t>(parts.size()),
+            [&](int64_t p) { states[p] = RunRows(parts[p], nullptr); });
+  for (size_t p = 1; p < parts.size(); ++p) {
+    states[0].insert(states[0].end(), states[p].begin(), states[p].end());
+  }
+  return std::move(states[0]);
+}
+
 // The order of operations here is a contract: the trainer repeats it with the same kernels to get
 // the same bits (docs/architecture.md, numbers).
-std::vector<float> Policy::Forward(absl::Span<const PolicyRow> rows, ThreadTeam* team) const {
+std::vector<float> Policy::RunRows(absl::Span<const PolicyRow> rows, ThreadTeam* team) const {
   const int64_t count = rows.size();
   const int64_t hidden = config_.hidden_size;
   Scratch s(config_, kv_layout_.bf16, count, team);
@@ -264,7 +298,6 @@ void Policy::Embed(absl::Span<const PolicyRow> rows, Scratch* s) const {
     const PolicyRow& row = rows[i];
     ATTUNE_CHECK(row.token >= 0 && row.token < config_.vocab_size);
     ATTUNE_CHECK(row.position >= 0 && row.position < config_.max_position_embeddings);
-    row.cache->Prepare(kv_layout_, row.position);
     float* const x = &s->x[i * hidden];
     embeddings.CopyRow(row.token, x);
     if (!positions_.empty()) AddInto(&positions_[row.position * hidden], hidden, x);
@@ -294,15 +327,25 @@ void Policy::RunAttention(absl::Span<const PolicyRow> rows, int64_t index, Scrat
   NormaliseRows(layer.attention_norm, s);
   const Product products[] = {
       {&layer.q, s->q.data()}, {&layer.k, s->k.data()}, {&layer.v, s->v.data()}};
-  ForPanels({layer.q.weight.panel_count(), layer.k.weight.panel_count(),
-             layer.v.weight.panel_count()},
-            s->team, [&](size_t m, PanelRange panels) {
-              const Linear& linear = *products[m].linear;
-              Apply(linear.weight, linear.bias, s->h.data(), s->rows, panels, products[m].y);
-            });
-  // All before any attends: rows may be of one sequence.
-  s->ForRows([&](int64_t i) { RotateAndStore(rows[i], i, index, s); });
-  s->ForRows([&](int64_t i) { AttendTo(rows[i], i, index, s); });
+  ForPanels(
+      {layer.q.weight.panel_count(), layer.k.weight.panel_count(), layer.v.weight.panel_count()},
+      s->team, [&](size_t m, PanelRange panels) {
+        const Linear& linear = *products[m].linear;
+        Apply(linear.weight, linear.bias, s->h.data(), s->rows, panels, products[m].y);
+      });
+  // Rows of one sequence attend when all their keys are there; others while theirs are in the
+  // cache.
+  const auto is_alone = [&](int64_t i) {
+    return (i == 0 || rows[i - 1].cache != rows[i].cache) &&
+           (i + 1 == s->rows || rows[i + 1].cache != rows[i].cache);
+  };
+  s->ForRows([&](int64_t i) {
+    RotateAndStore(rows[i], i, index, s);
+    if (is_alone(i)) AttendTo(rows[i], i, index, s);
+  });
+  s->ForRows([&](int64_t i) {
+    if (!is_alone(i)) AttendTo(rows[i], i, index, s);
+  });
   ForPanels({layer.o.weight.panel_count()}, s->team, [&](size_t, PanelRange panels) {
     Apply(layer.o.weight, layer.o.bias, s->attended.data(), s->rows, panels, s->out.data());
   });

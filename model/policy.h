@@ -21,7 +21,7 @@
 
 namespace attune {
 
-// One token of one sequence to run through the model.
+// One token of one sequence to run through the model; the rows of a sequence lie together.
 struct PolicyRow {
   KvCache* cache;     // of its sequence
   int64_t position;   // 0-based; its key and value are written there
@@ -85,6 +85,8 @@ class Policy {
   // `precision` empty: of each tensor its own, for arithmetic in fp32.
   Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision);
 
+  // Forward of rows whose caches are prepared.
+  std::vector<float> RunRows(absl::Span<const PolicyRow> rows, ThreadTeam* team) const;
   void Embed(absl::Span<const PolicyRow> rows, Scratch* scratch) const;
   void Normalise(const Norm& norm, const float* x, int64_t rows, int64_t dim, float* y) const;
   // Normalised rows of the residual stream, as what comes next multiplies them.
