@@ -3,6 +3,7 @@
 #include <cpuid.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "common/check.h"
@@ -141,7 +142,36 @@ PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorTy
   }
 }
 
+PackedMatrix PackedMatrix::Quantized() const {
+  PackedMatrix to;
+  to.n_ = n_;
+  to.k_ = k_;
+  to.products_ = Products::kInt8;
+  to.panels_.resize(panel_count() * k_ * kPanelWidth / sizeof(CacheLine) + 1);
+  to.scales_.resize(n_);
+  int8_t* const out = reinterpret_cast<int8_t*>(to.panels_.data());
+  std::vector<float> row(k_);
+  for (int64_t j = 0; j < n_; ++j) {
+    CopyRow(j, row.data());
+    float largest = 0;
+    for (float value : row) largest = std::max(largest, std::abs(value));
+    to.scales_[j] = largest / 127;
+    const float inverse = largest > 0 ? 127 / largest : 0;
+    int8_t* const lane = out + j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth;
+    for (int64_t i = 0; i < k_; ++i) {
+      lane[i * kPanelWidth] = static_cast<int8_t>(std::lrintf(row[i] * inverse));
+    }
+  }
+  return to;
+}
+
 void PackedMatrix::CopyRow(int64_t j, float* out) const {
+  if (products_ == Products::kInt8) {
+    const int8_t* const lane = reinterpret_cast<const int8_t*>(panels_.data()) +
+                               j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth;
+    for (int64_t i = 0; i < k_; ++i) out[i] = scales_[j] * lane[i * kPanelWidth];
+    return;
+  }
   if (products_ == Products::kBf16) {
     const uint32_t* const lane = reinterpret_cast<const uint32_t*>(panels_.data()) +
                                  j / kPanelWidth * pairs() * kPanelWidth + j % kPanelWidth;
@@ -157,19 +187,28 @@ void PackedMatrix::CopyRow(int64_t j, float* out) const {
 
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y) {
   const PanelRange all = {0, w.panel_count()};
-  if (w.products() == Products::kFp32) return MatMulPanels(x, m, w, all, y);
+  if (w.products() != Products::kBf16) return MatMulPanels(x, m, w, all, y);
   std::vector<uint32_t> pairs(m * w.pairs());
   RoundPairs(x, m, w.k(), pairs.data());
   MatMulPanels(pairs.data(), m, w, all, y);
 }
 
 void MatMulPanels(const void* x, int64_t m, const PackedMatrix& w, PanelRange panels, float* y) {
-  if (w.products() == Products::kFp32) {
-    Kernels().mat_mul(static_cast<const float*>(x), m, w.type(), w.panels(), panels, w.n(), w.k(),
-                      y);
-  } else {
-    Kernels().mat_mul_pairs(static_cast<const uint32_t*>(x), m, w.panels(), panels, w.n(),
-                            w.pairs(), y);
+  const KernelTable& kernels = Kernels();
+  const float* const floats = static_cast<const float*>(x);
+  switch (w.products()) {
+    case Products::kFp32:
+      return kernels.mat_mul(floats, m, w.type(), w.panels(), panels, w.n(), w.k(), y);
+    case Products::kBf16:
+      return kernels.mat_mul_pairs(static_cast<const uint32_t*>(x), m, w.panels(), panels, w.n(),
+                                   w.pairs(), y);
+    case Products::kInt8:
+      break;
+  }
+  kernels.mat_mul_int8(floats, m, w.panels(), panels, w.n(), w.k(), y);
+  const int64_t end = std::min(panels.end * PackedMatrix::kPanelWidth, w.n());
+  for (int64_t row = 0; row < m; ++row, y += w.n()) {
+    for (int64_t j = panels.begin * PackedMatrix::kPanelWidth; j < end; ++j) y[j] *= w.scales()[j];
   }
 }
 

@@ -36,6 +36,8 @@ enum class Products {
   kFp32,  // exact factors
   kBf16,  // both factors rounded to bf16 (nearest even; below the normal range: zero). Twice as
           // fast where the processor has vdpbf16ps, and the bits of that instruction everywhere.
+  kInt8,  // exact x; the weights of an output in 255 steps of its largest one: for sampling alone,
+          // a quarter of the memory and of what one sequence must read
 };
 
 // A weight matrix W [n, k] rearranged into panels of columns for MatMul. Pack once per policy. The
@@ -52,9 +54,13 @@ class PackedMatrix {
   int64_t k() const { return k_; }  // inputs
   TensorType type() const { return type_; }
   Products products() const { return products_; }
-  // [panel_count()][k][kPanelWidth] values of type(), or of Products::kBf16
-  // [panel_count()][pairs()][kPanelWidth] pairs of bf16; zero padded, on cache lines.
+  // With Products::kInt8.
+  PackedMatrix Quantized() const;
+  // [panel_count()][k][kPanelWidth] values of type() (of Products::kInt8, int8_t), or of
+  // Products::kBf16 [panel_count()][pairs()][kPanelWidth] pairs of bf16; zero padded, on cache
+  // lines.
   const void* panels() const { return panels_.data(); }
+  const std::vector<float>& scales() const { return scales_; }
   int64_t panel_count() const { return (n_ + kPanelWidth - 1) / kPanelWidth; }
   int64_t pairs() const { return (k_ + 1) / 2; }  // of inputs
   // Row j of W, k floats: an embedding of a model whose head is its embeddings.
@@ -72,6 +78,7 @@ class PackedMatrix {
   TensorType type_ = TensorType::kF32;
   Products products_ = Products::kFp32;
   std::vector<CacheLine> panels_;
+  std::vector<float> scales_;  // of each output, with Products::kInt8
 };
 
 // y[m, n] = x[m, k] W^T. Of fp32 products y[i, j] is their sum over k in ascending order, with the

@@ -15,6 +15,8 @@ struct KernelTable {
   const char* name;
   void (*mat_mul)(const float* x, int64_t m, TensorType type, const void* panels, PanelRange range,
                   int64_t n, int64_t k, float* y);
+  void (*mat_mul_int8)(const float* x, int64_t m, const void* panels, PanelRange range, int64_t n,
+                       int64_t k, float* y);
   void (*mat_mul_pairs)(const uint32_t* x, int64_t m, const void* panels, PanelRange range,
                         int64_t n, int64_t pairs, float* y);
   void (*round_pairs)(const float* x, int64_t rows, int64_t k, uint32_t* pairs);
@@ -43,8 +45,8 @@ struct KernelTable {
 
 // Data, not functions: reading it runs no instruction of another instruction set.
 extern const KernelTable kPortableKernels;
-extern const KernelTable kAvx2Kernels;    // AVX2, FMA and F16C (x86-64-v3)
-extern const KernelTable kAvx512Kernels;  // AVX-512 F, BW, CD, DQ, VL (x86-64-v4)
+extern const KernelTable kAvx2Kernels;        // AVX2, FMA and F16C (x86-64-v3)
+extern const KernelTable kAvx512Kernels;      // AVX-512 F, BW, CD, DQ, VL (x86-64-v4)
 extern const KernelTable kAvx512Bf16Kernels;  // the same and AVX-512 BF16
 
 // Whether this machine can run it.

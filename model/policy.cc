@@ -191,6 +191,31 @@ std::shared_ptr<const Policy> Policy::Read(ModelConfig config, const WeightFiles
   return std::shared_ptr<const Policy>(new Policy(std::move(config), source, precision));
 }
 
+std::shared_ptr<const Policy> Policy::Quantized() const {
+  return std::shared_ptr<const Policy>(new Policy(*this));
+}
+
+Policy::Policy(const Policy& exact)
+    : config_(exact.config_),
+      kv_layout_(config_, /*bf16=*/false),
+      head_(exact.head_.Quantized()),
+      embeddings_(exact.embeddings_.Quantized()),
+      positions_(exact.positions_),
+      final_norm_(exact.final_norm_) {
+  for (const Layer& layer : exact.layers_) {
+    Layer& copy = layers_.emplace_back(Layer{.attention_norm = layer.attention_norm,
+                                             .q_norm = layer.q_norm,
+                                             .k_norm = layer.k_norm,
+                                             .attention_post_norm = layer.attention_post_norm,
+                                             .mlp_norm = layer.mlp_norm,
+                                             .mlp_post_norm = layer.mlp_post_norm});
+    for (Linear Layer::*linear :
+         {&Layer::q, &Layer::k, &Layer::v, &Layer::o, &Layer::gate, &Layer::up, &Layer::down}) {
+      copy.*linear = {(layer.*linear).weight.Quantized(), (layer.*linear).bias};
+    }
+  }
+}
+
 Policy::Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision)
     : config_(std::move(config)), kv_layout_(config_, precision == TensorType::kBf16) {
   const auto vector = [&](const std::string& name, int64_t first, int64_t size) {

@@ -47,6 +47,11 @@ class Policy {
   static std::shared_ptr<const Policy> Read(ModelConfig config, const WeightFiles& files,
                                             std::optional<TensorType> precision = std::nullopt);
 
+  // This policy with linear weights and embeddings in 8 bits (Products::kInt8), the rest in fp32:
+  // another distribution, to draw from where memory or its speed is short, but not to be trained
+  // against: score what it draws with this one.
+  [[nodiscard]] std::shared_ptr<const Policy> Quantized() const;
+
   const ModelConfig& config() const { return config_; }
   const KvLayout& kv_layout() const { return kv_layout_; }
 
@@ -82,6 +87,7 @@ class Policy {
   struct Product;
   using TensorSource = absl::FunctionRef<TensorView(const std::string& name)>;
 
+  explicit Policy(const Policy& exact);  // Quantized
   // `precision` empty: of each tensor its own, for arithmetic in fp32.
   Policy(ModelConfig config, TensorSource source, std::optional<TensorType> precision);
 

@@ -77,7 +77,6 @@ v1::CallSpec SamplerCallDefaults() {
 EndpointSampler::EndpointSampler(SamplerEndpoint options, Metrics& metrics)
     : options_(std::move(options)),
       base_(BaseOf(options_.address)),
-      metrics_(metrics),
       call_metrics_(metrics, "sampler"),
       endpoint_(kKind, base_, call_metrics_) {}
 
@@ -119,7 +118,6 @@ absl::StatusOr<v1::SampleResponse> EndpointSampler::Sample(const HeldPolicies& h
   for (std::vector<v1::Response>& responses : results) {
     for (v1::Response& one : responses) *response.add_responses() = std::move(one);
   }
-  if (generations > 0) Record(response, staleness);
   return response;
 }
 
@@ -185,31 +183,12 @@ absl::StatusOr<v1::Response> EndpointSampler::Score(const SampleJob& job, int pr
   response.mutable_sampler()->set_staleness(staleness);
   const std::vector<float>& reported = completion.logps;
   if (!reported.empty()) {
-    double sum = 0;
-    for (size_t i = 0; i < reported.size(); ++i) {
-      sum += std::abs(static_cast<double>(reported[i]) - logps[i]);
-    }
-    response.mutable_sampler()->set_gap(sum / static_cast<double>(reported.size()));
+    response.mutable_sampler()->set_gap(SamplerGap(reported, logps));
     response.mutable_sampling_logps()->Assign(reported.begin(), reported.end());
     if (reported.size() < logps.size()) response.add_sampling_logps(logps.back());
   }
   ATTUNE_RETURN_IF_ERROR(AddAsked(job, prompt, response));
   return response;
-}
-
-void EndpointSampler::Record(const v1::SampleResponse& response, uint32_t staleness) {
-  double sum = 0, count = 0;
-  for (const v1::Response& one : response.responses()) {
-    if (!one.has_sampler() || one.sampling_logps().empty()) continue;
-    sum += one.sampler().gap();
-    ++count;
-  }
-  metrics_.Set("attune_sampler_staleness", "Rounds since the weights of the server that samples.",
-               staleness);
-  if (count == 0) return;
-  metrics_.Set("attune_sampler_gap",
-               "Nats per token between the server that samples and the policy, last Sample call.",
-               sum / count);
 }
 
 }  // namespace attune

@@ -67,11 +67,9 @@ class EndpointSampler {
                                                    uint32_t sample,
                                                    const ExternalCompletion& completion,
                                                    uint32_t staleness) const;
-  void Record(const v1::SampleResponse& response, uint32_t staleness);
 
   const SamplerEndpoint options_;
   const std::string base_;  // ends with /v1
-  Metrics& metrics_;
   CallMetrics call_metrics_;
   Endpoint endpoint_;
   HttpClient http_;

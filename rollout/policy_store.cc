@@ -71,6 +71,7 @@ absl::StatusOr<uint64_t> PolicyStore::Load(const v1::LoadPolicyRequest& request)
   ATTUNE_ASSIGN_OR_RETURN(next->tokenizer, LoadTokenizer(request.policy().model_path(),
                                                          next->policy->config().vocab_size));
   next->chat_template = ChatTemplate::Load(request.policy().model_path());
+  if (held != nullptr && held->policy == next->policy) next->quantized = held->quantized;
   absl::MutexLock lock(&mu_);
   held_ = std::move(next);
   return bytes;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -34,8 +35,21 @@ class FirstToken {
   std::atomic<bool> taken_ = false;
 };
 
-// Immutable once made, but for first_token. A request takes it once and keeps it to its end,
-// whatever is loaded since.
+// A policy's copy in 8 bits, made when it is first asked for. Thread-safe.
+class QuantizedPolicy {
+ public:
+  const std::shared_ptr<const Policy>& Of(const Policy& policy) {
+    absl::call_once(once_, [&] { quantized_ = policy.Quantized(); });
+    return quantized_;
+  }
+
+ private:
+  absl::once_flag once_;
+  std::shared_ptr<const Policy> quantized_;
+};
+
+// Immutable once made, but for what it counts and makes on demand. A request takes it once and
+// keeps it to its end, whatever is loaded since.
 struct HeldPolicies {
   v1::PolicyVersion version;  // of `policy`, with its digest
   std::shared_ptr<const Tokenizer> tokenizer;
@@ -47,7 +61,8 @@ struct HeldPolicies {
   // last LoadPolicy named none.
   std::shared_ptr<const Policy> initial;
   std::string initial_digest;  // of `initial`, empty if that is null
-  std::shared_ptr<FirstToken> first_token = std::make_shared<FirstToken>();  // of `policy`
+  std::shared_ptr<FirstToken> first_token = std::make_shared<FirstToken>();          // of `policy`
+  std::shared_ptr<QuantizedPolicy> quantized = std::make_shared<QuantizedPolicy>();  // of `policy`
 };
 
 // The tokenizer of `directory`, for a model with `vocab_size` ids. INVALID_ARGUMENT when the

@@ -1,6 +1,7 @@
 #include "rollout/response_builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -215,6 +216,14 @@ v1::Response MakeResponse(const SampleJob& job, int prompt, uint32_t sample,
   response.set_provenance(provenance);
   *response.mutable_policy() = job.request.policy();
   return response;
+}
+
+double SamplerGap(absl::Span<const float> reported, absl::Span<const float> logps) {
+  double sum = 0;
+  for (size_t i = 0; i < reported.size(); ++i) {
+    sum += std::abs(static_cast<double>(reported[i]) - logps[i]);
+  }
+  return reported.empty() ? 0 : sum / static_cast<double>(reported.size());
 }
 
 absl::Status AddAsked(const SampleJob& job, int prompt, v1::Response& response) {

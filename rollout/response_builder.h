@@ -53,6 +53,9 @@ v1::Response MakeResponse(const SampleJob& job, int prompt, uint32_t sample,
                           v1::Provenance provenance, absl::Span<const int32_t> token_ids,
                           absl::Span<const float> logps, v1::FinishReason finish_reason);
 
+// Mean over tokens of |reported - logps|, of as many tokens as were reported: Sampler.gap.
+double SamplerGap(absl::Span<const float> reported, absl::Span<const float> logps);
+
 // Fills what the request asks for beside the log-probabilities of the current policy: hidden_sum,
 // and initial_logps if they are not there yet. `prompt` as above.
 absl::Status AddAsked(const SampleJob& job, int prompt, v1::Response& response);

@@ -49,10 +49,23 @@ v1::Response SampledResponse(const SampleJob& job, int prompt, uint32_t sample,
   return response;
 }
 
+bool IsQuantized(const SampleJob& job) {
+  return job.request.sampling().quantization() == v1::QUANTIZATION_INT8;
+}
+
 absl::StatusOr<v1::Response> StudentResponse(const SampleJob& job, int prompt, uint32_t sample,
                                              const Generation& generation) {
+  std::vector<float> logps = generation.logps;
+  if (IsQuantized(job)) {
+    ATTUNE_ASSIGN_OR_RETURN(
+        logps, CompletionLogProbs(*job.held.policy, job.prompts[prompt].ids, generation.token_ids));
+  }
   v1::Response response =
-      SampledResponse(job, prompt, sample, v1::PROVENANCE_STUDENT, generation, generation.logps);
+      SampledResponse(job, prompt, sample, v1::PROVENANCE_STUDENT, generation, logps);
+  if (IsQuantized(job)) {
+    response.mutable_sampler()->set_name("int8");
+    response.mutable_sampler()->set_gap(SamplerGap(generation.logps, logps));
+  }
   ATTUNE_RETURN_IF_ERROR(AddAsked(job, prompt, response));
   return response;
 }
@@ -166,7 +179,7 @@ std::function<bool(size_t, const Generation&)> OnToken(const SampleJob& job, int
 EngineRequest RequestFor(const SampleJob& job, int prompt, uint32_t first, uint32_t last,
                          const std::shared_ptr<Samples>& samples) {
   EngineRequest request;
-  request.policy = job.held.policy;
+  request.policy = IsQuantized(job) ? job.held.quantized->Of(*job.held.policy) : job.held.policy;
   request.prompt_ids = job.prompts[prompt].ids;
   for (uint32_t sample = first; sample < last; ++sample) {
     request.sample_keys.push_back(SampleKey(job, prompt, sample));
@@ -189,6 +202,7 @@ std::vector<EngineRequest> RequestsFor(const SampleJob& job, int prompt,
   if (!HasOpponent(sampling)) return requests;
   EngineRequest& opponent =
       requests.emplace_back(RequestFor(job, prompt, own, job.generations(), samples));
+  opponent.policy = job.held.policy;
   // A mixture of a policy with itself is the policy, to the bit; two passes would be one too many.
   if (sampling.opponent() == v1::OPPONENT_INITIAL || job.held.initial == job.held.policy) {
     opponent.policy = job.held.initial;

@@ -1,5 +1,6 @@
 #include "rollout/rollout_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -138,6 +139,7 @@ grpc::Status RolloutServiceImpl::Sample(grpc::ServerContext* context,
   if (!sampled.ok()) return ToGrpcStatus(sampled.status());
   *response = *std::move(sampled);
   CountSample(*response, watch.Seconds());
+  CountSampler(*response);
   CountEngine();
   return grpc::Status::OK;
 }
@@ -213,6 +215,26 @@ void RolloutServiceImpl::CountEngine() {
                static_cast<double>(state.waiting));
   metrics_.Set("attune_rollout_cache_use_ratio", "Share of the cache of keys and values in use.",
                state.cache_use);
+}
+
+void RolloutServiceImpl::CountSampler(const v1::SampleResponse& response) {
+  double gaps = 0, with_gap = 0;
+  uint32_t staleness = 0;
+  bool has_sampler = false;
+  for (const v1::Response& one : response.responses()) {
+    if (!one.has_sampler()) continue;
+    has_sampler = true;
+    staleness = std::max(staleness, one.sampler().staleness());
+    if (one.sampling_logps().empty()) continue;
+    gaps += one.sampler().gap();
+    ++with_gap;
+  }
+  if (!has_sampler) return;
+  metrics_.Set("attune_sampler_staleness", "Rounds since the weights of what samples.", staleness);
+  if (with_gap == 0) return;
+  metrics_.Set("attune_sampler_gap",
+               "Nats per token between what samples and the policy, last Sample call.",
+               gaps / with_gap);
 }
 
 void RolloutServiceImpl::CountSample(const v1::SampleResponse& response, double seconds) {

@@ -54,6 +54,8 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
                                                               const v1::SampleRequest& request);
   // What the engine has done since the last time.
   void CountEngine();
+  // Where something else than the policy samples.
+  void CountSampler(const v1::SampleResponse& response);
   void CountSample(const v1::SampleResponse& response, double seconds);
 
   Metrics& metrics_;

@@ -141,7 +141,8 @@ TEST(EngineThreadTest, ServesManyThatComeAndGoWhileWeightsChange) {
   uint64_t version = 1;
   while (absl::Seconds(watch.Seconds()) < length && !testing::Test::HasFailure()) {
     absl::SleepFor(absl::Milliseconds(20));
-    auto next = TinyPolicy(++version, version % 3 == 0 ? TensorType::kF32 : TensorType::kBf16);
+    ++version;
+    auto next = TinyPolicy(version, version % 3 == 0 ? TensorType::kF32 : TensorType::kBf16);
     absl::MutexLock lock(&mu);
     current = std::move(next);
     if (warm == 0 && absl::Seconds(watch.Seconds()) > length / 4) warm = PeakMemory();

@@ -147,6 +147,23 @@ TEST_F(ResponseSamplerTest, RecordsExactlyTheLogProbabilitiesOfScoring) {
   }
 }
 
+TEST_F(ResponseSamplerTest, DrawsWithWeightsIn8BitsAndScoresWithWholeOnes) {
+  v1::SampleRequest request = Request(Prompts());
+  request.set_with_initial_logps(true);
+  request.mutable_sampling()->set_quantization(v1::QUANTIZATION_INT8);
+  request.mutable_sampling()->set_opponent(v1::OPPONENT_INITIAL);
+  ASSERT_OK_AND_ASSIGN(const v1::SampleResponse sampled, Sample(request));
+  for (const v1::Response& response : sampled.responses()) {
+    EXPECT_EQ(Floats(response.logps()), Score(*held_->policy, response));
+    const bool is_opponent = response.provenance() == v1::PROVENANCE_OPPONENT;
+    EXPECT_EQ(response.has_sampler(), !is_opponent);
+    if (is_opponent) continue;
+    EXPECT_EQ(response.sampler().name(), "int8");
+    EXPECT_GT(response.sampler().gap(), 0);
+    EXPECT_LT(response.sampler().gap(), 0.1);
+  }
+}
+
 TEST_F(ResponseSamplerTest, TakesTheRecordedLogProbabilitiesWhereThePolicyIsTheInitialOne) {
   HeldPolicies start = *held_;
   start.initial = start.policy;
