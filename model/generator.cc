@@ -20,8 +20,8 @@ std::shared_ptr<const Policy> Borrowed(const Policy& policy) {
 }
 
 absl::StatusOr<Responses> GenerateWith(const EngineRequest& common,
-                                       absl::Span<const GenerationRequest> requests) {
-  const EngineOptions options = {.threads = 1,
+                                       absl::Span<const GenerationRequest> requests, int threads) {
+  const EngineOptions options = {.threads = threads,
                                  .cache_bytes = std::numeric_limits<int64_t>::max() / 2};
   Engine engine(options);
   Responses results(requests.size());
@@ -49,12 +49,12 @@ absl::StatusOr<Responses> GenerateWith(const EngineRequest& common,
 
 absl::StatusOr<Responses> Generate(const Policy& policy,
                                    absl::Span<const GenerationRequest> requests,
-                                   const SamplingOptions& options) {
+                                   const SamplingOptions& options, int threads) {
   ATTUNE_RETURN_IF_ERROR(CheckSamplingOptions(options));
   EngineRequest common;
   common.policy = Borrowed(policy);
   common.options = options;
-  return GenerateWith(common, requests);
+  return GenerateWith(common, requests, threads);
 }
 
 absl::StatusOr<Responses> GenerateMixture(const Policy& policy, const Policy& other,
@@ -67,7 +67,7 @@ absl::StatusOr<Responses> GenerateMixture(const Policy& policy, const Policy& ot
   common.other = Borrowed(other);
   common.other_weight = other_weight;
   common.options = options;
-  return GenerateWith(common, requests);
+  return GenerateWith(common, requests, /*threads=*/1);
 }
 
 absl::StatusOr<Generation> GenerateOne(const Policy& policy, absl::Span<const int32_t> prompt_ids,
@@ -82,7 +82,8 @@ absl::StatusOr<Generation> GenerateOne(const Policy& policy, absl::Span<const in
   };
   ATTUNE_ASSIGN_OR_RETURN(
       Responses responses,
-      GenerateWith(common, {{{prompt_ids.begin(), prompt_ids.end()}, {sample_key}}}));
+      GenerateWith(common, {{{prompt_ids.begin(), prompt_ids.end()}, {sample_key}}},
+                   /*threads=*/1));
   return std::move(responses[0][0]);
 }
 

@@ -13,8 +13,8 @@
 #include "common/files.h"
 #include "common/rng.h"
 #include "common/status_macros.h"
+#include "common/threads.h"
 #include "model/chat_template.h"
-#include "model/generate_all.h"
 #include "model/generator.h"
 #include "model/policy.h"
 #include "model/scorer.h"
@@ -227,7 +227,7 @@ absl::Status RunGenerate(const GenerateCommand& command, std::ostream& out) {
     return WriteText(model, requests[0], command.sampling, command.stop, out);
   }
   ATTUNE_ASSIGN_OR_RETURN(std::vector<std::vector<Generation>> responses,
-                          GenerateAll(*model.policy, requests, command.sampling));
+                          Generate(*model.policy, requests, command.sampling, ProcessorCount()));
   for (size_t i = 0; i < prompts.size(); ++i) {
     for (Generation& response : responses[i]) {
       EndAtStopText(model, requests[i].prompt_ids, command.stop, &response);

@@ -10,7 +10,6 @@
 #include "common/rng.h"
 #include "common/status_macros.h"
 #include "common/threads.h"
-#include "model/generate_all.h"
 #include "model/generator.h"
 #include "model/scorer.h"
 
@@ -60,7 +59,7 @@ absl::StatusOr<std::vector<PlayerAnswer>> Answer(const LoadedModel& first, const
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<GenerationRequest> requests,
                           Requests(model, prompts, seed));
   ATTUNE_ASSIGN_OR_RETURN(const std::vector<std::vector<Generation>> generations,
-                          GenerateAll(*model.policy, requests, sampling));
+                          Generate(*model.policy, requests, sampling, ProcessorCount()));
   std::vector<PlayerAnswer> answers;
   for (size_t i = 0; i < requests.size(); ++i) {
     const Generation& generation = generations[i][0];

@@ -49,6 +49,8 @@ TEST_F(GeneratorTest, AResponseDoesNotDependOnItsBatch) {
     ASSERT_OK_AND_ASSIGN(const auto alone, Generate(*policy_, {requests[i]}, options));
     EXPECT_TRUE(batch[i] == alone[0]) << "prompt " << i;
   }
+  ASSERT_OK_AND_ASSIGN(const auto threaded, Generate(*policy_, requests, options, /*threads=*/3));
+  EXPECT_TRUE(batch == threaded);
   std::reverse(requests.begin(), requests.end());
   for (GenerationRequest& request : requests)
     std::swap(request.sample_keys[0], request.sample_keys[1]);
