@@ -62,8 +62,9 @@ absl::StatusOr<std::shared_ptr<const Policy>> Load(const std::string& directory,
   ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(directory));
   ATTUNE_ASSIGN_OR_RETURN(const WeightFiles files, WeightFiles::Open(directory, config));
   config.eos_token_ids.clear();  // made-up weights would end responses anywhere
-  return Policy::Read(std::move(config), files,
-                      precision == "bf16" ? TensorType::kBf16 : TensorType::kF32);
+  auto policy = Policy::Read(std::move(config), files,
+                             precision == "bf16" ? TensorType::kBf16 : TensorType::kF32);
+  return precision == "int8" ? policy->Quantized() : policy;
 }
 
 absl::Status Check(const std::shared_ptr<const Policy>& policy, int threads) {
@@ -95,7 +96,8 @@ absl::Status Check(const std::shared_ptr<const Policy>& policy, int threads) {
 void Print(const nlohmann::json& line) { std::printf("%s\n", line.dump().c_str()), fflush(stdout); }
 
 // GFLOP/s of the packed product of 64 rows that an MLP of the model has, on all threads.
-double MatrixPeak(const Policy& policy, bool bf16, int threads) {
+double MatrixPeak(const Policy& policy, int threads) {
+  const bool bf16 = policy.kv_layout().bf16;
   constexpr int64_t kRows = 64;
   const int64_t k = policy.config().hidden_size, n = policy.config().intermediate_size;
   const std::vector<float> weights(n * k, 0.5f), x(kRows * k, 0.25f);
@@ -140,9 +142,10 @@ nlohmann::json Measured(const std::string& name, std::vector<double> values) {
 
 // Prefill and decoding of `sequences` of equal shape.
 void MeasureRectangle(const std::shared_ptr<const Policy>& policy, const Flags& flags,
-                      int64_t sequences, double peak, const nlohmann::json& labels) {
-  std::vector<double> prefill, decode;
+                      int64_t sequences, const nlohmann::json& labels) {
+  std::vector<double> prefill, decode, peaks;
   for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
+    peaks.push_back(MatrixPeak(*policy, flags.threads));
     Engine engine(
         {.threads = flags.threads, .sequences_max = sequences, .cache_bytes = kCacheBytes});
     for (int64_t i = 0; i < sequences; ++i) {
@@ -161,6 +164,7 @@ void MeasureRectangle(const std::shared_ptr<const Policy>& policy, const Flags& 
   nlohmann::json line = Measured("rollout/decode", decode);
   line.update(labels);
   line["sequences"] = sequences;
+  const double peak = Median(peaks);
   line["matrix_peak_gflops"] = peak;
   line["peak_share"] = line["value"].get<double>() * 2e-9 *
                        static_cast<double>(MatrixParameters(policy->config())) / peak;
@@ -240,9 +244,8 @@ absl::Status Run(const Flags& flags) {
                                      {"threads", flags.threads},
                                      {"prompt_tokens", flags.prompt},
                                      {"new_tokens", flags.new_tokens}};
-      const double peak = MatrixPeak(*policy, precision == "bf16", flags.threads);
       for (int64_t count : flags.sequences) {
-        MeasureRectangle(policy, flags, count, peak, labels);
+        MeasureRectangle(policy, flags, count, labels);
       }
       if (!flags.load) continue;
       MeasureLoad(policy, flags, labels);
@@ -260,7 +263,7 @@ int main(int argc, char** argv) {
   CLI::App app("Checks the engine, then measures it. Directories as make_model writes them.");
   app.option_defaults()->always_capture_default();
   app.add_option("MODEL_DIR", flags.models)->required();
-  app.add_option("--precision", flags.precisions, "fp32, bf16")->delimiter(',');
+  app.add_option("--precision", flags.precisions, "fp32, bf16, int8")->delimiter(',');
   app.add_option("--sequences", flags.sequences, "decoded together")->delimiter(',');
   app.add_option("--prompt", flags.prompt, "tokens");
   app.add_option("--new-tokens", flags.new_tokens, "drawn for each sequence");

@@ -11,21 +11,6 @@
 namespace attune {
 namespace {
 
-void AppendValues(const TensorSpec& spec, TensorType type, std::string* bytes) {
-  bytes->reserve(spec.size * BytesOf(type));
-  for (int64_t i = spec.offset; i < spec.offset + spec.size; ++i) {
-    const float value = SyntheticWeight(i);
-    const uint16_t half = Bf16OfFloat(value);
-    if (type == TensorType::kF32) {
-      bytes->append(reinterpret_cast<const char*>(&value), sizeof(value));
-    } else {
-      bytes->append(reinterpret_cast<const char*>(&half), sizeof(half));
-    }
-  }
-}
-
-}  // namespace
-
 nlohmann::json ConfigOf(const LlamaShape& shape) {
   return {{"model_type", "llama"},
           {"architectures", {"LlamaForCausalLM"}},
@@ -48,19 +33,24 @@ float SyntheticWeight(int64_t i) {
   return static_cast<float>(step) / 1024;
 }
 
-std::vector<float> SyntheticWeights(const std::vector<TensorSpec>& layout) {
-  std::vector<float> weights(WeightCount(layout));
-  for (size_t i = 0; i < weights.size(); ++i) weights[i] = SyntheticWeight(static_cast<int64_t>(i));
-  return weights;
+void AppendValues(const TensorSpec& spec, TensorType type, std::string* bytes) {
+  bytes->reserve(spec.size * BytesOf(type));
+  for (int64_t i = spec.offset; i < spec.offset + spec.size; ++i) {
+    const float value = SyntheticWeight(i);
+    const uint16_t half = Bf16OfFloat(value);
+    if (type == TensorType::kF32) {
+      bytes->append(reinterpret_cast<const char*>(&value), sizeof(value));
+    } else {
+      bytes->append(reinterpret_cast<const char*>(&half), sizeof(half));
+    }
+  }
 }
 
-absl::Status WriteConfig(const std::string& directory, const LlamaShape& shape) {
-  return WriteFile(JoinPath(directory, "config.json"), ConfigOf(shape).dump());
-}
+}  // namespace
 
 absl::Status WriteModelDirectory(const std::string& directory, const LlamaShape& shape,
                                  TensorType type) {
-  ATTUNE_RETURN_IF_ERROR(WriteConfig(directory, shape));
+  ATTUNE_RETURN_IF_ERROR(WriteFile(JoinPath(directory, "config.json"), ConfigOf(shape).dump()));
   ATTUNE_ASSIGN_OR_RETURN(const ModelConfig config, LoadModelConfig(directory));
   const std::vector<TensorSpec> layout = WeightLayout(config);
   nlohmann::json header;

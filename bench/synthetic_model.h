@@ -25,17 +25,9 @@ struct LlamaShape {
   int64_t num_kv_heads = 0;  // 0: num_heads
 };
 
-// Its config.json.
-nlohmann::json ConfigOf(const LlamaShape& shape);
-
-// Value i of a model: small, no two neighbours alike, and exact in bf16, so that a model stored in
-// either type is the same.
-float SyntheticWeight(int64_t i);
-std::vector<float> SyntheticWeights(const std::vector<TensorSpec>& layout);
-
-// Writes config.json into the existing `directory`.
-absl::Status WriteConfig(const std::string& directory, const LlamaShape& shape);
-// And model.safetensors, in kF32 or kBf16.
+// Writes config.json and model.safetensors, in kF32 or kBf16, into the existing `directory`.
+// Weights are small, no two neighbours alike, and exact in bf16, so that a model stored in either
+// type is the same.
 absl::Status WriteModelDirectory(const std::string& directory, const LlamaShape& shape,
                                  TensorType type);
 
