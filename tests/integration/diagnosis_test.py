@@ -24,7 +24,9 @@ DISPLACED = {"rounds": 1, "prompts_per_round": 48, "seed": 42,
 # One round of such steps leaves no language to speak of.
 RUINED = {"rounds": 3, "prompts_per_round": 32, "seed": 7,
           "sampling": {"num_generations": 4, "max_new_tokens": 40},
-          "oracle": {"kind": "regex", "path": "", "pattern": r"\b(the|was|and|to|a|he|she)\b"},
+          # Each word once: what ruins the policy leaves it with a word or two.
+          "oracle": {"kind": "regex", "path": "",
+                     "pattern": r"(?s)\b(the|was|and|to|a|he|she)\b(?!.*\b\1\b)"},
           "pairing": {"min_margin": 0},
           "training": {"learning_rate": 5e-2, "per_device_train_batch_size": 4},
           "evaluation": {"holdout_prompts": 32, "gate": "stop"}}

@@ -62,7 +62,7 @@ TEST_F(ApiServiceTest, AnswersWholeOrInEvents) {
 
 TEST_F(ApiServiceTest, TooManyRequestsAreAskedToComeLater) {
   std::vector<HttpReply> replies;
-  for (int i = 0; i < 8; ++i) {
+  while (replies.size() < 50 && (replies.empty() || replies.back().status == 200)) {
     replies.push_back(Complete(R"(, "stream": true, "max_tokens": 400, "min_tokens": 400)"));
   }
   EXPECT_EQ(replies.front().status, 200);
