@@ -22,9 +22,12 @@ import subprocess
 import sys
 import textwrap
 
-from method_jobs import COMMON, FINE_TUNING, METHODS, ROOT, TABLE_SEEDS, claims, merged
+from method_jobs import (COMMON, DOMAINS, FINE_TUNING, METHODS, ROOT, TABLE_SEEDS, claims,
+                         merged)
 
 STORIES = ROOT / "recipes/data/tinystories_prompts.jsonl"
+TWO_DOMAINS = ROOT / "recipes/data/two_domains.jsonl"
+HELD_OUT = "first_domain_held_out.jsonl"
 
 
 # ---- Running jobs
@@ -40,6 +43,29 @@ def write_dataset(path):
                     "gold": "".join(sentences[:1 + i % 3]).rstrip(),
                     "corrupted": stories[(i + 1) % len(stories)]["prompt"]}
             out.write(json.dumps(line) + "\n")
+
+
+def write_domains(directory):
+    """Pairs of two domains to train on, and some of the first to be held out."""
+    lines = TWO_DOMAINS.read_text(encoding="utf-8").splitlines()
+    first = [line for line in lines if json.loads(line)["domain"] == json.loads(lines[0])["domain"]]
+    held_out = set(first[-40:])
+    (directory / DOMAINS).write_text(
+        "".join(line + "\n" for line in lines if line not in held_out), encoding="utf-8")
+    (directory / HELD_OUT).write_text(
+        "".join(line + "\n" for line in first[-40:]), encoding="utf-8")
+
+
+def mean_margin(attune, model, pairs_file):
+    """Of log-probabilities: chosen minus rejected."""
+    pairs = [json.loads(line) for line in pairs_file.read_text(encoding="utf-8").splitlines()]
+    rows = [{"prompt": pair["prompt"], "completion": pair[side]}
+            for pair in pairs for side in ("chosen", "rejected")]
+    done = subprocess.run([attune, "logprobs", "--model", model], text=True, check=True,
+                          input="".join(json.dumps(row) + "\n" for row in rows),
+                          stdout=subprocess.PIPE)
+    sums = [json.loads(line)["sum"] for line in done.stdout.splitlines()]
+    return statistics.mean(a - b for a, b in zip(sums[::2], sums[1::2]))
 
 
 class Cluster:
@@ -140,10 +166,16 @@ class Laboratory:
             self.results[key] = json.loads(result_file.read_text())
             return f"{job['name']}  known"
         job_file = self.directory / f"{key}.json"  # JSON is YAML too
-        job_file.write_text(json.dumps(job, indent=1))
+        paths = {"dataset": {"path": str(self.directory.parent / job["dataset"]["path"])}}
+        job_file.write_text(json.dumps(merged(job, paths), indent=1))
         cluster = self.idle.get()
         try:
             result = summary(*cluster.run(job_file))
+            if job["dataset"]["path"] == DOMAINS:
+                held_out = self.directory.parent / HELD_OUT
+                before, after = (mean_margin(cluster.attune, model, held_out)
+                                 for model in (job["model"]["path"], result["checkpoint"]))
+                result["first_domain"] = after - before
         finally:
             self.idle.put(cluster)
         result_file.write_text(json.dumps(result))
@@ -161,7 +193,8 @@ COLUMNS = {  # of a result: heading, format
     "length": ("length", "{:.1f}"), "distinct_2": ("distinct-2", "{:.3f}"),
     "displacement": ("displacement", "{:.2f}"),
     "displacement_100": ("per 100 tokens", "{:.2f}"), "pairs": ("pairs", "{:.0f}"),
-    "updates": ("updates", "{:.0f}"), "seconds": ("seconds", "{:.0f}")}
+    "updates": ("updates", "{:.0f}"), "seconds": ("seconds", "{:.0f}"),
+    "first_domain": ("margin in the first domain", "{:.1f}")}
 # 97.5 % quantiles of Student's t distribution, by degrees of freedom.
 T_QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306,
                9: 2.262}
@@ -231,9 +264,10 @@ def table_section(lab, model):
 
 def claim_section(lab, model, claim):
     """The lines of a claim, and a row of the summary for each comparison with a direction."""
-    columns = [column for column in COLUMNS if column != "seconds"]
     results = {label: [lab[job_of(model, changes, seed)] for seed in claim.seeds]
                for label, changes in claim.arms.items()}
+    columns = [column for column in COLUMNS if column != "seconds" and
+               all(column in run for runs in results.values() for run in runs)]
     rows = [["", *(COLUMNS[column][0] for column in columns)]]
     for label, runs in results.items():
         rows.append([label, *(mean_of(runs, column) if column in ("pairs", "updates")
@@ -321,13 +355,6 @@ interval holds 0: there may be no difference, or too few runs to see it. One int
 misses 0 without reason; there are {verdicts}.
 """
 
-MISSING = """\
-**OFS-DPO at least DPO in its domain, COFS-DPO forgets less over two domains** (Qi et al. 2024): not
-measured as claims. The methods are there (docs/algorithms.md), and so are rows of theirs for the
-tables of the next run.
-"""
-
-
 def job_of(model, changes, seed):
     return merged(merged(COMMON, model), changes) | {"seed": seed}
 
@@ -357,8 +384,7 @@ def page(lab, model):
              f"Means over seeds {' and '.join(map(str, TABLE_SEEDS))}, of win rates with the "
              "standard deviation. Differences of a few points of win rate are noise.", "",
              *table_section(lab, model),
-             CLAIMS_INTRODUCTION.format(verdicts=len(verdicts) - 1), *table(verdicts), MISSING,
-             *sections]
+             CLAIMS_INTRODUCTION.format(verdicts=len(verdicts) - 1), *table(verdicts), *sections]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -373,6 +399,7 @@ def main():
     directory.mkdir(parents=True, exist_ok=True)
     dataset = {"dataset": {"path": str(directory / "prompts.jsonl")}}
     write_dataset(directory / "prompts.jsonl")
+    write_domains(directory)
     with contextlib.ExitStack() as stack:
         clusters = []
         for i in range(flags.clusters):
