@@ -267,7 +267,8 @@ def forgetting_claim():
         "Qi et al. 2024. One round on pairs of assistants' answers, then one on pairs of answers "
         "to grade-school problems (recipes/data/two_domains.jsonl). Margin is the mean over 40 "
         "held-out pairs of the first domain of the log-probability of the chosen minus that of the "
-        "rejected response, and how much of it each job added to the model it began with.",
+        "rejected response, and how much of it each job added to the model it began with: none of "
+        "them learns what would carry over to held-out pairs, so that there is little to forget.",
         range(11, 16),
         {"DPO, LoRA": sequential(DOMAINS, "sigmoid"), "OFS-DPO": sequential(DOMAINS, "ofs_dpo"),
          "COFS-DPO": sequential(DOMAINS, "ofs_dpo", domain_memory=16)},
