@@ -20,6 +20,8 @@ namespace attune {
 namespace {
 
 constexpr size_t kPromptsPerSampleTask = 8;  // small enough to lose and repeat
+// The last responses of a call leave a worker's batch half empty unless other calls fill it.
+constexpr int kSampleCallsPerWorker = 4;
 constexpr size_t kItemsPerJudgeTask = 64;
 constexpr size_t kChannelsMax = 1024;
 constexpr absl::Duration kSampleTimeout = absl::Minutes(10);
@@ -154,7 +156,9 @@ absl::StatusOr<std::vector<v1::Response>> GrpcWorkers::Sample(const v1::SampleRe
     return absl::OkStatus();
   };
   ATTUNE_RETURN_IF_ERROR(
-      RunTasks(*membership_, {.role = v1::WORKER_ROLE_ROLLOUT}, tasks, stop, call));
+      RunTasks(*membership_,
+               {.role = v1::WORKER_ROLE_ROLLOUT, .calls_per_worker = kSampleCallsPerWorker}, tasks,
+               stop, call));
   return Flatten(std::move(parts));
 }
 

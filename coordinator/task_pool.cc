@@ -24,8 +24,12 @@ class TaskPool {
  public:
   TaskPool(const Membership& membership, const TaskPoolOptions& options, size_t tasks,
            std::stop_token stop, const TaskCall& call)
-      : membership_(membership), options_(options), stop_(std::move(stop)), call_(call),
-        attempts_(tasks, 0), unfinished_(tasks) {
+      : membership_(membership),
+        options_(options),
+        stop_(std::move(stop)),
+        call_(call),
+        attempts_(tasks, 0),
+        unfinished_(tasks) {
     for (size_t task = 0; task < tasks; ++task) waiting_.push_back(task);
   }
 
@@ -42,7 +46,10 @@ class TaskPool {
       if (stop_.stop_requested()) Fail(absl::CancelledError("stopped"));
       absl::MutexLock lock(&mu_);
       if (unfinished_ == 0 || !failure_.ok()) break;
-      for (const v1::WorkerInfo& worker : live) StartWorker(worker);
+      // One call on every worker before a second on any.
+      for (int calls = 0; calls < options_.calls_per_worker; ++calls) {
+        for (const v1::WorkerInfo& worker : live) StartCalls(worker, calls);
+      }
       mu_.AwaitWithTimeout(absl::Condition(this, &TaskPool::Ended), kLookForWorkersEvery);
     }
     for (std::thread& thread : threads_) thread.join();
@@ -51,6 +58,11 @@ class TaskPool {
   }
 
  private:
+  struct Use {
+    int threads = 0;
+    absl::Duration benched_until = -absl::InfiniteDuration();
+  };
+
   bool Ended() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return unfinished_ == 0 || !failure_.ok();
   }
@@ -58,12 +70,14 @@ class TaskPool {
     return Ended() || !waiting_.empty();
   }
 
-  // A thread for a worker that has none and is not benched.
-  void StartWorker(const v1::WorkerInfo& worker) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    absl::Duration& free_from = free_from_.try_emplace(worker.id(), -absl::InfiniteDuration())
-                                    .first->second;
-    if (MonotonicTime() < free_from) return;
-    free_from = absl::InfiniteDuration();  // busy until its thread ends
+  // A thread more for a worker that has so many and is not benched; a second one and later ones
+  // only as far as there are tasks for them.
+  void StartCalls(const v1::WorkerInfo& worker, int threads) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    Use& use = use_[worker.id()];
+    if (use.threads != threads || MonotonicTime() < use.benched_until) return;
+    if (threads > 0 && serving_ >= unfinished_) return;
+    ++use.threads;
+    ++serving_;
     threads_.emplace_back([this, worker] { Serve(worker); });
   }
 
@@ -77,8 +91,10 @@ class TaskPool {
       Done(worker, *task, status);
     }
     absl::MutexLock lock(&mu_);
-    const absl::Duration rest = status.ok() ? absl::ZeroDuration() : options_.bench;
-    free_from_[worker.id()] = MonotonicTime() + rest;
+    Use& use = use_[worker.id()];
+    --use.threads;
+    --serving_;
+    if (!status.ok()) use.benched_until = MonotonicTime() + options_.bench;
   }
 
   std::optional<size_t> Take() {
@@ -101,15 +117,14 @@ class TaskPool {
       FailLocked(absl::CancelledError("stopped"));
       return;
     }
-    LogWarning("task ", task, " failed on ", worker.id(), " (attempt ", attempts_[task], "): ",
-               status.ToString(absl::StatusToStringMode::kWithNoExtraData));
+    LogWarning("task ", task, " failed on ", worker.id(), " (attempt ", attempts_[task],
+               "): ", status.ToString(absl::StatusToStringMode::kWithNoExtraData));
     const bool retry = IsRetryable(status) || absl::IsFailedPrecondition(status);
     if (retry && attempts_[task] < options_.attempts_max) {
       waiting_.push_front(task);
     } else if (retry) {
-      FailLocked(absl::UnavailableError(absl::StrCat("a task failed ", attempts_[task],
-                                                     " times, the last time with: ",
-                                                     status.message())));
+      FailLocked(absl::UnavailableError(absl::StrCat(
+          "a task failed ", attempts_[task], " times, the last time with: ", status.message())));
     } else {
       FailLocked(status);
     }
@@ -134,8 +149,8 @@ class TaskPool {
   std::vector<uint32_t> attempts_ ABSL_GUARDED_BY(mu_);
   size_t unfinished_ ABSL_GUARDED_BY(mu_);
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
-  // By worker id: infinite = busy, otherwise when it may be given work again.
-  std::map<std::string, absl::Duration> free_from_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Use> use_ ABSL_GUARDED_BY(mu_);  // by worker id
+  size_t serving_ ABSL_GUARDED_BY(mu_) = 0;              // threads
 };
 
 }  // namespace

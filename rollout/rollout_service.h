@@ -45,7 +45,7 @@ class RolloutServiceImpl final : public v1::RolloutService::Service {
   grpc::Status Sample(grpc::ServerContext* context, const v1::SampleRequest* request,
                       v1::SampleResponse* response) override;
 
-  static constexpr int kSampleCallsMax = 4;
+  static constexpr int kSampleCallsMax = 8;
 
  private:
   [[nodiscard]] absl::StatusOr<v1::LoadPolicyResponse> Load(const v1::LoadPolicyRequest& request);

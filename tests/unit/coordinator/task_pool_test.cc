@@ -1,6 +1,8 @@
 #include "coordinator/task_pool.h"
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,12 +29,39 @@ TEST(TaskPoolTest, DoesEveryTaskOnceOverAllWorkers) {
   EXPECT_OK(membership.Register(Worker("a")));
   EXPECT_OK(membership.Register(Worker("b")));
   std::vector<std::atomic<int>> done(100);
-  EXPECT_OK(RunTasks(membership, kOptions, done.size(), {},
-                     [&](const v1::WorkerInfo&, size_t task) {
-                       ++done[task];
-                       return absl::OkStatus();
-                     }));
+  EXPECT_OK(
+      RunTasks(membership, kOptions, done.size(), {}, [&](const v1::WorkerInfo&, size_t task) {
+        ++done[task];
+        return absl::OkStatus();
+      }));
   for (const std::atomic<int>& count : done) EXPECT_EQ(count, 1);
+}
+
+TEST(TaskPoolTest, CallsAWorkerSeveralTimesAtATimeWhenAllHaveACall) {
+  Membership membership;
+  EXPECT_OK(membership.Register(Worker("a")));
+  EXPECT_OK(membership.Register(Worker("b")));
+  absl::Mutex mu;
+  int running = 0, most = 0;
+  std::map<std::string, int> calls;
+  const auto call = [&](int wanted) {
+    return [&, wanted](const v1::WorkerInfo& worker, size_t) {
+      absl::MutexLock lock(&mu);
+      ++calls[worker.id()];
+      most = std::max(most, ++running);
+      const auto are_there = [&] { return most >= wanted; };
+      mu.Await(absl::Condition(&are_there));  // for ever, if they do not come
+      --running;
+      return absl::OkStatus();
+    };
+  };
+  const TaskPoolOptions options = {.role = v1::WORKER_ROLE_ORACLE, .calls_per_worker = 3};
+  EXPECT_OK(RunTasks(membership, options, 30, {}, call(6)));
+  EXPECT_EQ(most, 6);
+  most = 0;
+  calls.clear();
+  EXPECT_OK(RunTasks(membership, options, 2, {}, call(2)));
+  EXPECT_EQ(calls.size(), 2u);  // one each
 }
 
 TEST(TaskPoolTest, GivesTheTasksOfAFailingWorkerToOthers) {
@@ -69,15 +98,15 @@ TEST(TaskPoolTest, GivesUpAfterSoManyAttempts) {
   Membership membership;
   EXPECT_OK(membership.Register(Worker("bad")));
   std::atomic<int> attempts = 0;
-  EXPECT_THAT(RunTasks(membership,
-                       {.role = v1::WORKER_ROLE_ORACLE, .attempts_max = 3,
-                        .bench = absl::ZeroDuration()},
-                       1, {},
-                       [&](const v1::WorkerInfo&, size_t) {
-                         ++attempts;
-                         return absl::UnavailableError("gone");
-                       }),
-              StatusIs(absl::StatusCode::kUnavailable, "failed 3 times"));
+  EXPECT_THAT(
+      RunTasks(membership,
+               {.role = v1::WORKER_ROLE_ORACLE, .attempts_max = 3, .bench = absl::ZeroDuration()},
+               1, {},
+               [&](const v1::WorkerInfo&, size_t) {
+                 ++attempts;
+                 return absl::UnavailableError("gone");
+               }),
+      StatusIs(absl::StatusCode::kUnavailable, "failed 3 times"));
   EXPECT_EQ(attempts, 3);
 }
 
@@ -109,8 +138,7 @@ TEST(TaskPoolTest, StopsWhenAsked) {
 TEST(TaskPoolTest, SaysThatThereIsNoWorker) {
   Membership membership;
   EXPECT_THAT(RunTasks(membership,
-                       {.role = v1::WORKER_ROLE_ORACLE,
-                        .no_worker_timeout = absl::Milliseconds(1)},
+                       {.role = v1::WORKER_ROLE_ORACLE, .no_worker_timeout = absl::Milliseconds(1)},
                        1, {}, [](const v1::WorkerInfo&, size_t) { return absl::OkStatus(); }),
               StatusIs(absl::StatusCode::kUnavailable, "no WORKER_ROLE_ORACLE has been alive"));
 }

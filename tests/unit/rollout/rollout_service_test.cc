@@ -210,7 +210,7 @@ TEST_F(RolloutServiceTest, RefusesMoreCallsThanItsLimitAndEndsThoseWhoseCallerHa
   }
   for (grpc::ClientContext& context : contexts) context.TryCancel();
   for (std::thread& caller : callers) caller.join();
-  EXPECT_THAT(statuses[0], StatusIs(StatusCode::kResourceExhausted, "busy with 4 Sample calls"));
+  EXPECT_THAT(statuses[0], StatusIs(StatusCode::kResourceExhausted, "busy with 8 Sample calls"));
   for (int i = 1; i < kCalls; ++i) EXPECT_THAT(statuses[i], StatusIs(StatusCode::kCancelled, ""));
   absl::Status after;
   do {  // until the server has noticed
