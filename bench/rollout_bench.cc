@@ -175,8 +175,8 @@ void MeasureRectangle(const std::shared_ptr<const Policy>& policy, const Flags& 
   Print(line);
 }
 
-// 200 prompts of several lengths with 5 samples each, which end when they like, against as many
-// tokens in equal shares.
+// 200 prompts of several lengths with 5 samples each, of uniformly distributed lengths, against a
+// batch of one length. That is the one with which a token has as much before it in the mean.
 void MeasureLoad(const std::shared_ptr<const Policy>& policy, const Flags& flags,
                  const nlohmann::json& labels) {
   constexpr int64_t kPrompts = 200, kSamples = 5, kBatch = 64;
@@ -192,8 +192,10 @@ void MeasureLoad(const std::shared_ptr<const Policy>& policy, const Flags& flags
         engine.Add(i, RequestOf(policy, i, prompt, length, kSamples));
       }
     } else {
+      const int64_t n = flags.new_tokens, mean = 8 + n;
+      const int64_t length = mean + n * n / (3 * mean);  // E[L^2] / E[L]
       for (int64_t i = 0; i < kBatch; ++i) {
-        engine.Add(i, RequestOf(policy, i, flags.prompt, 2 * flags.new_tokens));
+        engine.Add(i, RequestOf(policy, i, 8 + flags.prompt, length));
       }
     }
     const Stopwatch watch;
