@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "model/backward_kernels.h"
 #include "model/kernels_table.h"
 #include "model/kv_cache.h"
 
@@ -32,38 +33,6 @@ const KernelTable& Kernels() {
 
 int64_t RoundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-constexpr int64_t kPanelWidth = PackedMatrix::kPanelWidth;
-constexpr int64_t kPackedInputs = 16;  // values of a row read at once: a cache line of floats
-
-// Up to kPanelWidth rows from `weight` on, of stored values From, become a panel of To: some inputs
-// of all rows at a time, so that both sides stay in the cache.
-template <class From, class To, class Convert>
-void PackPanel(const char* weight, int64_t rows, const MatrixShape& shape, Convert convert,
-               To* panel) {
-  for (int64_t begin = 0; begin < shape.k; begin += kPackedInputs) {
-    const int64_t count = std::min(kPackedInputs, shape.k - begin);
-    for (int64_t lane = 0; lane < rows; ++lane) {
-      const char* const from =
-          weight + (lane * shape.row_stride + begin * shape.column_stride) * sizeof(From);
-      To* const to = panel + begin * kPanelWidth + lane;
-      for (int64_t i = 0; i < count; ++i) {
-        From value;
-        std::memcpy(&value, from + i * shape.column_stride * sizeof(From), sizeof(From));
-        to[i * kPanelWidth] = convert(value);
-      }
-    }
-  }
-}
-
-template <class From, class To, class Convert>
-void Pack(const char* weight, const MatrixShape& shape, Convert convert, To* panels) {
-  for (int64_t first = 0; first < shape.n; first += kPanelWidth) {
-    PackPanel<From>(weight + first * shape.row_stride * sizeof(From),
-                    std::min(kPanelWidth, shape.n - first), shape, convert,
-                    panels + first * shape.k);
-  }
-}
-
 }  // namespace
 
 bool CanRun(const KernelTable& table) {
@@ -80,109 +49,6 @@ bool CanRun(const KernelTable& table) {
            __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && HasF16c();
   }
   return true;
-}
-
-PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type,
-                           Products products)
-    : PackedMatrix() {
-  if (products == Products::kFp32) {
-    *this = PackedMatrix(weight, shape, type);
-    return;
-  }
-  ATTUNE_CHECK(type == TensorType::kBf16);
-  n_ = shape.n;
-  k_ = shape.k;
-  type_ = type;
-  products_ = products;
-  const int64_t pairs_of_panel = pairs() * kPanelWidth;
-  panels_.resize(panel_count() * pairs_of_panel * sizeof(uint32_t) / sizeof(CacheLine));
-  uint32_t* const out = reinterpret_cast<uint32_t*>(panels_.data());
-  std::vector<float> row(k_);
-  std::vector<uint32_t> rounded(pairs());
-  for (int64_t j = 0; j < n_; ++j) {
-    const TensorView from = weight.From(j * shape.row_stride);
-    if (shape.column_stride == 1) {
-      from.Read(k_, row.data());
-    } else {
-      for (int64_t i = 0; i < k_; ++i) row[i] = from.At(i * shape.column_stride);
-    }
-    RoundPairs(row.data(), 1, k_, rounded.data());
-    uint32_t* const lane = out + j / kPanelWidth * pairs_of_panel + j % kPanelWidth;
-    for (int64_t i = 0; i < pairs(); ++i) lane[i * kPanelWidth] = rounded[i];
-  }
-}
-
-PackedMatrix::PackedMatrix(TensorView weight, const MatrixShape& shape, TensorType type)
-    : n_(shape.n),
-      k_(shape.k),
-      type_(type),
-      panels_((n_ + kPanelWidth - 1) / kPanelWidth * k_ * kPanelWidth * BytesOf(type) /
-              sizeof(CacheLine)) {
-  float* const floats = reinterpret_cast<float*>(panels_.data());
-  uint16_t* const halves = reinterpret_cast<uint16_t*>(panels_.data());
-  const char* const from = weight.bytes;
-  const auto same = [](auto value) { return value; };
-  const auto round = [](float value) { return Bf16OfFloat(value); };
-  const auto bf16_value = [](uint16_t bits) { return FloatOfBf16(bits); };
-  const auto f16_value = [](uint16_t bits) { return FloatOfF16(bits); };
-  const auto f16_round = [](uint16_t bits) { return Bf16OfFloat(FloatOfF16(bits)); };
-  ATTUNE_CHECK(type == weight.type || type != TensorType::kF16);
-  if (type == weight.type && type == TensorType::kF32) {
-    Pack<float>(from, shape, same, floats);
-  } else if (type == weight.type) {
-    Pack<uint16_t>(from, shape, same, halves);
-  } else if (weight.type == TensorType::kF32) {
-    Pack<float>(from, shape, round, halves);
-  } else if (type == TensorType::kBf16) {
-    Pack<uint16_t>(from, shape, f16_round, halves);
-  } else if (weight.type == TensorType::kBf16) {
-    Pack<uint16_t>(from, shape, bf16_value, floats);
-  } else {
-    Pack<uint16_t>(from, shape, f16_value, floats);
-  }
-}
-
-PackedMatrix PackedMatrix::Quantized() const {
-  PackedMatrix to;
-  to.n_ = n_;
-  to.k_ = k_;
-  to.products_ = Products::kInt8;
-  to.panels_.resize(panel_count() * k_ * kPanelWidth / sizeof(CacheLine) + 1);
-  to.scales_.resize(n_);
-  int8_t* const out = reinterpret_cast<int8_t*>(to.panels_.data());
-  std::vector<float> row(k_);
-  for (int64_t j = 0; j < n_; ++j) {
-    CopyRow(j, row.data());
-    float largest = 0;
-    for (float value : row) largest = std::max(largest, std::abs(value));
-    to.scales_[j] = largest / 127;
-    const float inverse = largest > 0 ? 127 / largest : 0;
-    int8_t* const lane = out + j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth;
-    for (int64_t i = 0; i < k_; ++i) {
-      lane[i * kPanelWidth] = static_cast<int8_t>(std::lrintf(row[i] * inverse));
-    }
-  }
-  return to;
-}
-
-void PackedMatrix::CopyRow(int64_t j, float* out) const {
-  if (products_ == Products::kInt8) {
-    const int8_t* const lane = reinterpret_cast<const int8_t*>(panels_.data()) +
-                               j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth;
-    for (int64_t i = 0; i < k_; ++i) out[i] = scales_[j] * lane[i * kPanelWidth];
-    return;
-  }
-  if (products_ == Products::kBf16) {
-    const uint32_t* const lane = reinterpret_cast<const uint32_t*>(panels_.data()) +
-                                 j / kPanelWidth * pairs() * kPanelWidth + j % kPanelWidth;
-    for (int64_t i = 0; i < k_; ++i) {
-      out[i] = FloatOfBf16(static_cast<uint16_t>(lane[i / 2 * kPanelWidth] >> (i % 2 * 16)));
-    }
-    return;
-  }
-  const TensorView panels = {type_, reinterpret_cast<const char*>(panels_.data())};
-  const TensorView row = panels.From(j / kPanelWidth * k_ * kPanelWidth + j % kPanelWidth);
-  for (int64_t i = 0; i < k_; ++i) out[i] = row.At(i * kPanelWidth);
 }
 
 void MatMul(const float* x, int64_t m, const PackedMatrix& w, float* y) {
@@ -303,6 +169,43 @@ float LogSumExpSums(const float* x, int64_t n, float* y, double* sums) {
 
 int64_t SelectAtLeast(const float* x, int64_t n, float bound, int32_t* ids) {
   return Kernels().select_at_least(x, n, bound, ids);
+}
+
+void Transpose(const float* x, int64_t rows, int64_t columns, int64_t stride, float* out,
+               int64_t out_stride) {
+  Kernels().transpose(x, rows, columns, stride, out, out_stride);
+}
+
+void InterleavePairs(const float* even, const float* odd, int64_t count, uint32_t* pairs) {
+  Kernels().interleave_pairs(even, odd, count, pairs);
+}
+
+void AddMatMulPanels(const void* x, int64_t m, const PackedMatrix& w, PanelRange panels, double* y,
+                     int64_t stride) {
+  if (w.products() == Products::kBf16) {
+    return Kernels().add_mat_mul_pairs(static_cast<const uint32_t*>(x), m, w.panels(), panels,
+                                       w.n(), w.pairs(), y, stride);
+  }
+  ATTUNE_CHECK(w.products() == Products::kFp32 && w.type() == TensorType::kF32);
+  Kernels().add_mat_mul(static_cast<const float*>(x), m, w.panels(), panels, w.n(), w.k(), y,
+                        stride);
+}
+
+void RmsNormBackward(const float* x, const float* dy, int64_t rows, int64_t dim,
+                     const float* weight, float eps, float* dx, double* dweight) {
+  Kernels().rms_norm_backward(x, dy, rows, dim, weight, eps, dx, dweight);
+}
+
+void LayerNormBackward(const float* x, const float* dy, int64_t rows, int64_t dim,
+                       const float* weight, float eps, float* dx, double* dweight, double* dbias) {
+  Kernels().layer_norm_backward(x, dy, rows, dim, weight, eps, dx, dweight, dbias);
+}
+
+void ActivateBackward(Activation activation, const float* gate, const float* up, const float* dout,
+                      int64_t count, float* dgate, float* dup) {
+  const auto run =
+      activation == Activation::kSilu ? Kernels().silu_backward : Kernels().gelu_tanh_backward;
+  run(gate, up, dout, count, dgate, dup);
 }
 
 }  // namespace attune

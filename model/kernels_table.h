@@ -1,4 +1,4 @@
-// The compiled variants of the kernels of model/kernels.h, for its dispatch and for the tests that
+// The compiled variants of the kernels of model/kernels.h and model/backward_kernels.h, for its dispatch and for the tests that
 // compare them. Same arguments, but PackedMatrix comes as its parts and
 // Activate is one kernel an activation: kernels_impl.inc says why it does without their headers.
 #ifndef ATTUNE_MODEL_KERNELS_TABLE_H_
@@ -41,6 +41,23 @@ struct KernelTable {
                           double* sums);
   float (*log_sum_exp_sums)(const float* x, int64_t n, float* y, double* sums);
   int64_t (*select_at_least)(const float* x, int64_t n, float bound, int32_t* ids);
+  // Of model/backward_kernels.h.
+  void (*transpose)(const float* x, int64_t rows, int64_t columns, int64_t stride, float* out,
+                    int64_t out_stride);
+  void (*interleave_pairs)(const float* even, const float* odd, int64_t count, uint32_t* pairs);
+  void (*add_mat_mul)(const float* x, int64_t m, const void* panels, PanelRange range, int64_t n,
+                      int64_t k, double* y, int64_t stride);
+  void (*add_mat_mul_pairs)(const uint32_t* x, int64_t m, const void* panels, PanelRange range,
+                            int64_t n, int64_t pairs, double* y, int64_t stride);
+  void (*rms_norm_backward)(const float* x, const float* dy, int64_t rows, int64_t dim,
+                            const float* weight, float eps, float* dx, double* dweight);
+  void (*layer_norm_backward)(const float* x, const float* dy, int64_t rows, int64_t dim,
+                              const float* weight, float eps, float* dx, double* dweight,
+                              double* dbias);
+  void (*silu_backward)(const float* gate, const float* up, const float* dout, int64_t count,
+                        float* dgate, float* dup);
+  void (*gelu_tanh_backward)(const float* gate, const float* up, const float* dout, int64_t count,
+                             float* dgate, float* dup);
 };
 
 // Data, not functions: reading it runs no instruction of another instruction set.
