@@ -1,6 +1,7 @@
 #include "worker/differentiable_model.h"
 
 #include <string>
+#include <type_traits>
 
 #include <ATen/ATen.h>
 
@@ -15,15 +16,17 @@ at::Tensor IndexTensor(const std::vector<int64_t>& values) {
 }
 
 // The tensors of a flat vector by name; undefined if there is no name, or no vector.
+template <class Value>
 class TensorViews {
  public:
-  TensorViews(const std::vector<TensorSpec>& layout, absl::Span<float> values)
+  TensorViews(const std::vector<TensorSpec>& layout, absl::Span<Value> values)
       : layout_(layout), values_(values) {}
 
   at::Tensor Of(const std::string& name) const {
     if (name.empty() || values_.empty()) return at::Tensor();
     const TensorSpec& spec = FindTensor(layout_, name);
-    return at::from_blob(values_.data() + spec.offset, spec.shape, at::kFloat);
+    return at::from_blob(values_.data() + spec.offset, spec.shape,
+                         std::is_same_v<Value, double> ? at::kDouble : at::kFloat);
   }
   at::Tensor WeightOf(const LinearRef& ref) const {
     const at::Tensor stored = Of(ref.weight);
@@ -37,36 +40,39 @@ class TensorViews {
 
  private:
   const std::vector<TensorSpec>& layout_;
-  const absl::Span<float> values_;
+  const absl::Span<Value> values_;
 };
 
 }  // namespace
 
 DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
-                                         absl::Span<float> gradients, TensorType precision)
-    : config_(config), precision_(precision), frozen_(gradients.empty()) {
+                                         absl::Span<double> gradients, TensorType precision)
+    : config_(config),
+      precision_(precision),
+      frozen_(gradients.empty()),
+      root_(at::empty({0}).set_requires_grad(!frozen_)) {
   const std::vector<TensorSpec> layout = WeightLayout(config);
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) >= WeightCount(layout));
   ATTUNE_CHECK(frozen_ || parameters.size() == gradients.size());
-  const TensorViews values(layout, parameters);
-  const TensorViews slopes(layout, gradients);
-  const auto leaf = [&](const std::string& name) {
-    at::Tensor tensor = values.Of(name);
-    if (frozen_ || !tensor.defined()) return tensor;
-    tensor.set_requires_grad(true);
-    tensor.mutable_grad() = slopes.Of(name);
-    return tensor;
+  const TensorViews<float> values(layout, parameters);
+  const TensorViews<double> slopes(layout, gradients);
+  const auto table = [&](const std::string& name, TensorType type) {
+    return EmbeddingTable{values.Of(name), slopes.Of(name), type};
   };
-  const auto norm = [&](const NormRef& ref) { return Norm{leaf(ref.weight), leaf(ref.bias)}; };
+  const auto norm = [&](const NormRef& ref) {
+    return NormParameters{values.Of(ref.weight), slopes.Of(ref.weight), values.Of(ref.bias),
+                          slopes.Of(ref.bias), config.norm_eps, config.norm_adds_one};
+  };
   const auto linear = [&](const LinearRef& ref) {
     return LinearParameters{.weight_NK = values.WeightOf(ref),
                             .weight_gradient_NK = slopes.WeightOf(ref),
                             .bias_N = values.BiasOf(ref),
-                            .bias_gradient_N = slopes.BiasOf(ref)};
+                            .bias_gradient_N = slopes.BiasOf(ref),
+                            .precision = precision};
   };
   const ModelRefs refs = RefsOf(config);
-  embeddings_ = leaf(refs.embeddings);
-  positions_ = leaf(refs.positions);
+  embeddings_ = table(refs.embeddings, precision);
+  positions_ = table(refs.positions, TensorType::kF32);
   for (const LayerRefs& layer : refs.layers) {
     layers_.push_back({.attention_norm = norm(layer.attention_norm),
                        .q = linear(layer.q),
@@ -84,17 +90,6 @@ DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<f
   }
   final_norm_ = norm(refs.final_norm);
   head_ = linear(refs.head);
-  ParametersChanged();
-}
-
-void DifferentiableModel::ParametersChanged() {
-  for (Layer& layer : layers_) {
-    for (LinearParameters* linear :
-         {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      if (linear->weight_NK.defined()) linear->Pack(precision_);
-    }
-  }
-  head_.Pack(precision_);
 }
 
 at::Tensor DifferentiableModel::TokenLogProbs(const PackedSequences& batch) const {
@@ -110,47 +105,54 @@ TargetColumns DifferentiableModel::ScoreTargets(const PackedSequences& batch,
     reference = questions.reference->RunLayers(batch);
   }
   const at::AutoGradMode gradients(at::GradMode::is_enabled() && !frozen_);
-  return ScoreTargetsOp(RunLayers(batch), IndexTensor(batch.targets), reference,
-                        questions.log_sum_squares);
+  return ScoreTargetsOp(RunLayers(batch), IndexTensor(batch.targets),
+                        IndexTensor(batch.example_targets), reference, questions.log_sum_squares);
 }
 
 at::Tensor DifferentiableModel::Scores(const PackedSequences& batch) const {
   ATTUNE_CHECK(config_.num_labels > 0);
   const at::AutoGradMode gradients(at::GradMode::is_enabled() && !frozen_);
-  return LinearOp(RunLayers(batch).hidden_TK, head_);
+  return LinearOp(RunLayers(batch).hidden_TK, head_, IndexTensor(batch.example_targets));
 }
 
 // The order of operations is the sampler's (Policy::Forward). Sums of two tensors, and products
 // with a number, are plain fp32 in both.
 HeadRows DifferentiableModel::RunLayers(const PackedSequences& batch) const {
   const Rows rows = RowsOf(batch);
-  at::Tensor x = EmbeddingOp(embeddings_, IndexTensor(batch.tokens), precision_);
-  if (positions_.defined()) x = x + EmbeddingOp(positions_, rows.positions, TensorType::kF32);
+  at::Tensor x = EmbeddingOp(root_, embeddings_, IndexTensor(batch.tokens));
+  if (positions_.rows_VK.defined()) {
+    x = AddOp(x, EmbeddingOp(root_, positions_, rows.positions));
+  }
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
-  const auto add_block = [&](const Norm& post_norm, const at::Tensor& out) {
-    x = x + (config_.post_norms ? Normalise(post_norm, out) : out);
+  const auto add_block = [&](const NormParameters& post_norm, const at::Tensor& out) {
+    x = AddOp(x, config_.post_norms ? NormOp(out, post_norm) : out);
   };
   for (int64_t i = 0; i < config_.num_layers; ++i) {
     const Layer& layer = layers_[i];
     add_block(layer.attention_post_norm,
-              Attend(layer, config_.window(i), Normalise(layer.attention_norm, x), rows));
-    add_block(layer.mlp_post_norm, RunMlp(layer, Normalise(layer.mlp_norm, x)));
+              Attend(layer, config_.window(i), NormOp(x, layer.attention_norm), rows));
+    add_block(layer.mlp_post_norm, RunMlp(layer, NormOp(x, layer.mlp_norm), rows));
   }
   const at::Tensor last = at::index_select(x, 0, IndexTensor(batch.target_rows));
-  return {Normalise(final_norm_, last), &head_, config_.logit_softcap};
+  return {NormOp(last, final_norm_), &head_, config_.logit_softcap};
 }
 
 DifferentiableModel::Rows DifferentiableModel::RowsOf(const PackedSequences& batch) const {
   const int64_t half = static_cast<int64_t>(config_.rope.frequencies.size());
   const int64_t count = static_cast<int64_t>(batch.tokens.size());
-  std::vector<int64_t> positions;
+  std::vector<int64_t> positions, segments;
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
-    const int64_t length = batch.offsets[s + 1] - batch.offsets[s];
+    const int64_t prefix = batch.prefixes[s];
+    const int64_t first =
+        prefix < 0 ? 0 : batch.offsets[prefix + 1] - batch.offsets[prefix];
+    const int64_t length = first + batch.offsets[s + 1] - batch.offsets[s];
     ATTUNE_CHECK(length <= config_.max_position_embeddings);
-    for (int64_t position = 0; position < length; ++position) positions.push_back(position);
+    for (int64_t position = first; position < length; ++position) positions.push_back(position);
+    segments.insert(segments.end(), {batch.offsets[s], batch.offsets[s + 1], prefix});
   }
   ATTUNE_CHECK(static_cast<int64_t>(positions.size()) == count);
-  const Rows rows = {IndexTensor(positions), IndexTensor(batch.offsets), at::empty({count, half}),
+  const Rows rows = {IndexTensor(positions), IndexTensor(segments).view({-1, 3}),
+                     IndexTensor(batch.example_rows), at::empty({count, half}),
                      at::empty({count, half})};
   for (int64_t row = 0; row < count; ++row) {
     config_.rope.Angles(positions[row], rows.cos.data_ptr<float>() + row * half,
@@ -159,22 +161,16 @@ DifferentiableModel::Rows DifferentiableModel::RowsOf(const PackedSequences& bat
   return rows;
 }
 
-at::Tensor DifferentiableModel::Normalise(const Norm& norm, const at::Tensor& x) const {
-  if (config_.norm == NormKind::kLayer) {
-    return LayerNormOp(x, norm.weight, norm.bias, config_.norm_eps);
-  }
-  return RmsNormOp(x, config_.norm_adds_one ? norm.weight + 1 : norm.weight, config_.norm_eps);
-}
-
-at::Tensor DifferentiableModel::NormaliseHeads(const Norm& norm, const at::Tensor& x) const {
-  return Normalise(norm, x.view({-1, config_.head_dim})).view(x.sizes());
+at::Tensor DifferentiableModel::NormaliseHeads(const NormParameters& norm,
+                                               const at::Tensor& x) const {
+  return NormOp(x.view({-1, config_.head_dim}), norm).view(x.sizes());
 }
 
 at::Tensor DifferentiableModel::Attend(const Layer& layer, int64_t window, const at::Tensor& h,
                                        const Rows& rows) const {
-  at::Tensor q = LinearOp(h, layer.q);
-  at::Tensor k = LinearOp(h, layer.k);
-  const at::Tensor v = LinearOp(h, layer.v);
+  at::Tensor q = LinearOp(h, layer.q, rows.examples);
+  at::Tensor k = LinearOp(h, layer.k, rows.examples);
+  const at::Tensor v = LinearOp(h, layer.v, rows.examples);
   if (config_.qk_norm) {
     q = NormaliseHeads(layer.q_norm, q);
     k = NormaliseHeads(layer.k_norm, k);
@@ -186,15 +182,17 @@ at::Tensor DifferentiableModel::Attend(const Layer& layer, int64_t window, const
   const AttentionShape shape = {config_.num_heads, config_.num_kv_heads, config_.head_dim,
                                 config_.attention_scale, config_.attention_softcap,
                                 precision_ == TensorType::kBf16};
-  return LinearOp(AttentionOp(q, k, v, rows.offsets, shape, window), layer.o);
+  return LinearOp(AttentionOp(q, k, v, rows.segments, shape, window), layer.o, rows.examples);
 }
 
-at::Tensor DifferentiableModel::RunMlp(const Layer& layer, const at::Tensor& h) const {
-  const at::Tensor up = LinearOp(h, layer.up);
-  const at::Tensor activated = config_.gated_mlp
-                                   ? ActivateOp(config_.activation, LinearOp(h, layer.gate), up)
-                                   : ActivateOp(config_.activation, up, at::Tensor());
-  return LinearOp(activated, layer.down);
+at::Tensor DifferentiableModel::RunMlp(const Layer& layer, const at::Tensor& h,
+                                       const Rows& rows) const {
+  const at::Tensor up = LinearOp(h, layer.up, rows.examples);
+  const at::Tensor gate =
+      config_.gated_mlp ? LinearOp(h, layer.gate, rows.examples) : at::Tensor();
+  return LinearOp(config_.gated_mlp ? ActivateOp(config_.activation, gate, up)
+                                    : ActivateOp(config_.activation, up, at::Tensor()),
+                  layer.down, rows.examples);
 }
 
 }  // namespace attune

@@ -66,8 +66,8 @@ class Search {
   absl::Status EvaluateMine(absl::Span<double> sums) {
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums mine,
-        AccumulateGradients(objective_, models_, CoupledLosses(), mine_, /*update_pairs=*/1,
-                            policy_.example_gradient(), policy_.gradients()));
+        AccumulateGradients(objective_, models_, CoupledLosses(), mine_, /*pass_pairs=*/64,
+                            /*update_pairs=*/1));
     const std::vector<double> gradients = policy_.TakeAdapterGradients();
     sums[0] = mine.loss;
     for (size_t k = 0; k < domains_.size(); ++k) {

@@ -93,10 +93,8 @@ absl::Status CheckExample(const TrainingObjective& objective, const TrainingMode
   return absl::OkStatus();
 }
 
-// [targets] float64: what was recorded with the responses where that is complete, else from the
-// reference model; undefined without either.
-at::Tensor ReferenceLogps(const TrainingModels& models, const v1::TrainingPair& pair,
-                          const SequenceBatch& batch) {
+// [targets] float64: what was recorded with the responses; undefined where that is not complete.
+at::Tensor RecordedLogps(const v1::TrainingPair& pair, const SequenceBatch& batch) {
   std::vector<double> recorded;
   for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
     const auto& logps = response->reference_logps();
@@ -104,10 +102,8 @@ at::Tensor ReferenceLogps(const TrainingModels& models, const v1::TrainingPair& 
       recorded.insert(recorded.end(), logps.begin(), logps.end());
     }
   }
-  if (recorded.size() == batch.packed.targets.size()) return at::tensor(recorded, Doubles());
-  if (models.reference == nullptr) return at::Tensor();
-  const at::NoGradGuard guard;
-  return models.reference->TokenLogProbs(batch.packed).to(at::kDouble);
+  if (recorded.size() != batch.packed.targets.size()) return at::Tensor();
+  return at::tensor(recorded, Doubles());
 }
 
 // Of tokens in the sums of a pair; undefined: 1.
@@ -118,15 +114,6 @@ at::Tensor TokenWeights(const TrainingObjective& objective, const v1::TrainingPa
   if (!objective.sampo) return LdDpoTokenWeights(tokens, shared, objective.ld_alpha);
   const uint64_t key = uint64_t{pair.index()} * 2;
   return SampoTokenWeights(tokens, shared, objective.sampo_seed, {key, key + 1});
-}
-
-// [sequences], without gradients.
-at::Tensor OtherLogps(const DifferentiableModel& other, const SequenceBatch& batch,
-                      const at::Tensor& token_weights) {
-  const at::NoGradGuard guard;
-  const TokenLogps logps = {other.TokenLogProbs(batch.packed).to(at::kDouble), at::Tensor(),
-                            at::Tensor()};
-  return ColumnsOf(logps, batch.tokens, token_weights).logps;
 }
 
 void FillRow(const v1::TrainingResponse& response, double* row) {
@@ -188,16 +175,79 @@ absl::StatusOr<at::Tensor> MismatchedColumns(const TrainingModels& models,
   return at::cat({columns, at::zeros({batch.tokens.count, kColumns - kScoreColumn}, Doubles())}, 1);
 }
 
-// Of a reward model.
-absl::StatusOr<ExampleColumns> RewardColumns(const TrainingObjective& objective,
-                                             const TrainingModels& models,
-                                             const v1::TrainingPair& pair) {
-  ATTUNE_ASSIGN_OR_RETURN(
-      const SequenceBatch batch,
-      MakeScoredBatch(TrainedSequences(objective, pair), *models.config));
+// What the models say of the targets of a pass; undefined where nobody asks.
+struct PassColumns {
+  TargetColumns policy;
+  at::Tensor reference;  // [targets] float64, without gradients
+  at::Tensor other;      // ... of TrainingModels.other
+
+  // Those of one example.
+  PassColumns Of(int64_t first, int64_t count) const {
+    const auto part = [&](const at::Tensor& all) {
+      return all.defined() ? all.narrow(0, first, count) : all;
+    };
+    return {{part(policy.logps), part(policy.reference_kl), part(policy.log_sum_squares)},
+            part(reference),
+            part(other)};
+  }
+};
+
+PassColumns RunPass(const TrainingObjective& objective, const TrainingModels& models,
+                    bool asks_reference, const PackedSequences& packed) {
+  const LossNeeds& needs = objective.needs;
+  PassColumns columns;
+  const auto logps_of = [&](const DifferentiableModel& model) {
+    const at::NoGradGuard guard;
+    return model.TokenLogProbs(packed).to(at::kDouble);
+  };
+  if (asks_reference) columns.reference = logps_of(*models.reference);
+  if (needs.other_adapter) columns.other = logps_of(*models.other);
+  columns.policy = models.policy->ScoreTargets(
+      packed, {.reference = needs.vocabulary ? models.reference : nullptr,
+               .log_sum_squares = objective.weighting});
+  return columns;
+}
+
+// `pass` are the columns of this example.
+absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
+                                                const TrainingModels& models,
+                                                const v1::TrainingPair& pair,
+                                                const SequenceBatch& batch,
+                                                const PassColumns& pass) {
+  const LossNeeds& needs = objective.needs;
+  const at::Tensor recorded = RecordedLogps(pair, batch);
+  const TokenLogps logps = {pass.policy.logps, recorded.defined() ? recorded : pass.reference,
+                            pass.policy.reference_kl};
+  const at::Tensor weights = TokenWeights(objective, pair, batch.tokens);
+  ResponseColumns columns = ColumnsOf(logps, batch.tokens, weights);
+  if (needs.other_adapter) {
+    columns.other_logps = ColumnsOf({pass.other, {}, {}}, batch.tokens, weights).logps;
+  }
+  at::Tensor anchor_kl, wpo;
+  if (needs.groups && logps.reference.defined()) {
+    anchor_kl = AnchorKl(logps.policy.to(at::kDouble), logps.reference, batch.tokens);
+  }
+  if (objective.weighting) {
+    wpo = WpoLogWeights(logps.policy, pass.policy.log_sum_squares, batch.tokens);
+  }
+  ExampleColumns result;
+  result.values = at::cat({ModelColumns(columns, anchor_kl, wpo),
+                           GivenColumns(pair, batch.tokens.count)}, 1);
+  result.tokens = static_cast<double>(batch.token_count);
+  FillChanges(pair, SumBySequence(logps.policy.detach(), batch.tokens), result);
+  if (needs.mismatched) {
+    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor mismatched, MismatchedColumns(models, pair));
+    result.values = at::cat({result.values, mismatched});
+  }
+  return result;
+}
+
+// Of a reward model; `scores` [sequences] of this example.
+ExampleColumns RewardColumns(const v1::TrainingPair& pair, const SequenceBatch& batch,
+                             const at::Tensor& scores) {
   ResponseColumns columns;
   columns.lengths = SequenceLengths(batch.tokens);
-  columns.rewards = models.policy->Scores(batch.packed).select(1, 0).to(at::kDouble);
+  columns.rewards = scores.to(at::kDouble);
   ExampleColumns result;
   result.values =
       at::cat({ModelColumns(columns, {}, {}), GivenColumns(pair, batch.tokens.count)}, 1);
@@ -205,42 +255,67 @@ absl::StatusOr<ExampleColumns> RewardColumns(const TrainingObjective& objective,
   return result;
 }
 
+// Of all its sequences; what is only corrupted or mismatched besides does not count.
+int64_t TokensOf(const v1::TrainingPair& pair) {
+  int64_t tokens = pair.prompt_token_ids_size() + pair.rejected_prompt_token_ids_size();
+  for (const v1::TrainingResponse* response : ResponsesOf(pair)) {
+    tokens += response->token_ids_size();
+  }
+  return tokens;
+}
+
 }  // namespace
 
-absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
-                                                const TrainingModels& models,
-                                                const v1::TrainingPair& pair) {
-  ATTUNE_RETURN_IF_ERROR(CheckExample(objective, models, pair));
-  if (objective.needs.rewards) return RewardColumns(objective, models, pair);
-  ATTUNE_ASSIGN_OR_RETURN(
-      const SequenceBatch batch,
-      MakeSequenceBatch(TrainedSequences(objective, pair), *models.config));
-  const LossNeeds& needs = objective.needs;
-  const TargetColumns targets = models.policy->ScoreTargets(
-      batch.packed, {.reference = needs.vocabulary ? models.reference : nullptr,
-                     .log_sum_squares = objective.weighting});
-  const TokenLogps logps = {targets.logps, ReferenceLogps(models, pair, batch),
-                            targets.reference_kl};
-  const at::Tensor weights = TokenWeights(objective, pair, batch.tokens);
-  ResponseColumns columns = ColumnsOf(logps, batch.tokens, weights);
-  if (needs.other_adapter) columns.other_logps = OtherLogps(*models.other, batch, weights);
-  at::Tensor anchor_kl, wpo;
-  if (needs.groups && logps.reference.defined()) {
-    anchor_kl = AnchorKl(targets.logps.to(at::kDouble), logps.reference, batch.tokens);
+std::vector<absl::Span<const v1::TrainingPair>> PassesOf(absl::Span<const v1::TrainingPair> pairs,
+                                                         size_t examples) {
+  std::vector<absl::Span<const v1::TrainingPair>> passes;
+  size_t begin = 0;
+  int64_t tokens = 0;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const int64_t more = TokensOf(pairs[i]);
+    if (i > begin && (i - begin == examples || tokens + more > kPassTokens)) {
+      passes.push_back(pairs.subspan(begin, i - begin));
+      begin = i;
+      tokens = 0;
+    }
+    tokens += more;
   }
-  if (objective.weighting) {
-    wpo = WpoLogWeights(targets.logps, targets.log_sum_squares, batch.tokens);
+  if (begin < pairs.size()) passes.push_back(pairs.subspan(begin));
+  return passes;
+}
+
+absl::StatusOr<std::vector<ExampleColumns>> ColumnsOfExamples(
+    const TrainingObjective& objective, const TrainingModels& models,
+    absl::Span<const v1::TrainingPair> pairs) {
+  std::vector<SequenceBatch> batches;
+  bool asks_reference = false;
+  for (const v1::TrainingPair& pair : pairs) {
+    ATTUNE_RETURN_IF_ERROR(CheckExample(objective, models, pair));
+    const std::vector<Sequence> sequences = TrainedSequences(objective, pair);
+    ATTUNE_ASSIGN_OR_RETURN(batches.emplace_back(),
+                            objective.needs.rewards ? MakeScoredBatch(sequences, *models.config)
+                                                    : MakeSequenceBatch(sequences, *models.config));
+    asks_reference |= models.reference != nullptr && !objective.needs.rewards &&
+                      !RecordedLogps(pair, batches.back()).defined();
   }
-  ExampleColumns result;
-  result.values = at::cat({ModelColumns(columns, anchor_kl, wpo),
-                           GivenColumns(pair, batch.tokens.count)}, 1);
-  result.tokens = static_cast<double>(batch.token_count);
-  FillChanges(pair, SumBySequence(targets.logps.detach(), batch.tokens), result);
-  if (needs.mismatched) {
-    ATTUNE_ASSIGN_OR_RETURN(const at::Tensor mismatched, MismatchedColumns(models, pair));
-    result.values = at::cat({result.values, mismatched});
+  const PackedSequences packed = PackedTogether(batches);
+  const bool rewards = objective.needs.rewards;
+  const at::Tensor scores = rewards ? models.policy->Scores(packed).select(1, 0) : at::Tensor();
+  const PassColumns pass =
+      rewards ? PassColumns() : RunPass(objective, models, asks_reference, packed);
+  std::vector<ExampleColumns> columns;
+  for (size_t e = 0; e < pairs.size(); ++e) {
+    const int64_t first = packed.example_targets[e];
+    const int64_t count = packed.example_targets[e + 1] - first;
+    if (rewards) {
+      columns.push_back(RewardColumns(pairs[e], batches[e], scores.narrow(0, first, count)));
+      continue;
+    }
+    ATTUNE_ASSIGN_OR_RETURN(columns.emplace_back(),
+                            ColumnsOfExample(objective, models, pairs[e], batches[e],
+                                             pass.Of(first, count)));
   }
-  return result;
+  return columns;
 }
 
 LossBatch LossBatchOf(const TrainingObjective& objective, const at::Tensor& values) {

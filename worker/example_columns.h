@@ -5,10 +5,12 @@
 #define ATTUNE_WORKER_EXAMPLE_COLUMNS_H_
 
 #include <cstdint>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "attune/v1/trainer.pb.h"
 #include "model/model_config.h"
 #include "worker/differentiable_model.h"
@@ -54,11 +56,19 @@ struct TrainingModels {
                                                // one that is not `policy`
 };
 
-// INVALID_ARGUMENT, naming the pair, for what the model cannot take, or an example that lacks what
-// the objective needs. With gradients unless a NoGradGuard is held.
-[[nodiscard]] absl::StatusOr<ExampleColumns> ColumnsOfExample(const TrainingObjective& objective,
-                                                              const TrainingModels& models,
-                                                              const v1::TrainingPair& pair);
+// Examples for one pass of the models after the other: at most `examples` of them, and of about
+// kPassTokens tokens at most where there is more than one. That is a matter of memory: an example
+// has the same numbers, and adds the same to the gradients, in any pass.
+inline constexpr int64_t kPassTokens = 4096;
+std::vector<absl::Span<const v1::TrainingPair>> PassesOf(absl::Span<const v1::TrainingPair> pairs,
+                                                         size_t examples = 64);
+
+// Of each example, from one pass. INVALID_ARGUMENT, naming the pair, for what the model cannot
+// take, or an example that lacks what the objective needs. With gradients unless a NoGradGuard is
+// held.
+[[nodiscard]] absl::StatusOr<std::vector<ExampleColumns>> ColumnsOfExamples(
+    const TrainingObjective& objective, const TrainingModels& models,
+    absl::Span<const v1::TrainingPair> pairs);
 
 // `values` [examples, SequencesOf(objective), kColumns] as the columns of the losses; gradients
 // flow to it.

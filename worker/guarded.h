@@ -2,22 +2,28 @@
 #ifndef ATTUNE_WORKER_GUARDED_H_
 #define ATTUNE_WORKER_GUARDED_H_
 
+#include <cstdint>
 #include <exception>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "attune/v1/trainer.pb.h"
 
 namespace attune {
 
-// What `work`, on a pair, returns; INTERNAL, naming the pair, for what it throws.
+// What `work`, on some pairs, returns; INTERNAL, naming them, for what it throws.
 template <typename Work>
-absl::Status Guarded(const v1::TrainingPair& pair, const Work& work) {
+absl::Status Guarded(absl::Span<const v1::TrainingPair> pairs, const Work& work) {
   try {
     return work();
   } catch (const std::exception& error) {
+    std::vector<uint64_t> indices;
+    for (const v1::TrainingPair& pair : pairs) indices.push_back(pair.index());
     return absl::InternalError(
-        absl::StrCat("computing on pair ", pair.index(), ": ", error.what()));
+        absl::StrCat("computing on pairs ", absl::StrJoin(indices, ", "), ": ", error.what()));
   }
 }
 

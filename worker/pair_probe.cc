@@ -25,22 +25,25 @@ absl::Status Fill(const TrainingModels& models, bool rewards,
   const at::NoGradGuard guard;
   const TrainingObjective plain = {
       .objective = {}, .needs = {.rewards = rewards}, .ld_alpha = 1, .responses = 2};
-  for (const v1::TrainingPair& pair : pairs) {
-    const size_t place = kNumbers * OrderOf(pair, batch_size);
-    if (place >= values.size()) {
-      return absl::InternalError(absl::StrCat("pair ", pair.index(), " is number ",
-                                              pair.position(), " of update ", pair.update(),
-                                              " in a round of fewer pairs"));
-    }
-    ATTUNE_RETURN_IF_ERROR(Guarded(pair, [&]() -> absl::Status {
-      ATTUNE_ASSIGN_OR_RETURN(const ExampleColumns columns, ColumnsOfExample(plain, models, pair));
-      const auto reward = [&](int64_t sequence) {
-        return columns.values[sequence][kRewardColumn].item<double>();
-      };
-      values[place] = rewards ? reward(0) : columns.chosen_change;
-      values[place + 1] = rewards ? reward(1) : columns.rejected_change;
+  for (const absl::Span<const v1::TrainingPair> pass : PassesOf(pairs)) {
+    std::vector<ExampleColumns> columns;
+    ATTUNE_RETURN_IF_ERROR(Guarded(pass, [&]() -> absl::Status {
+      ATTUNE_ASSIGN_OR_RETURN(columns, ColumnsOfExamples(plain, models, pass));
       return absl::OkStatus();
     }));
+    for (size_t e = 0; e < pass.size(); ++e) {
+      const size_t place = kNumbers * OrderOf(pass[e], batch_size);
+      if (place >= values.size()) {
+        return absl::InternalError(absl::StrCat("pair ", pass[e].index(), " is number ",
+                                                pass[e].position(), " of update ",
+                                                pass[e].update(), " in a round of fewer pairs"));
+      }
+      const auto reward = [&](int64_t sequence) {
+        return columns[e].values[sequence][kRewardColumn].item<double>();
+      };
+      values[place] = rewards ? reward(0) : columns[e].chosen_change;
+      values[place + 1] = rewards ? reward(1) : columns[e].rejected_change;
+    }
   }
   return absl::OkStatus();
 }

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "common/check.h"
 #include "model/kernels.h"
-#include "worker/op_math.h"
 #include "worker/pieces.h"
+#include "worker/products.h"
 
 namespace attune {
 namespace {
@@ -21,6 +22,19 @@ using torch::autograd::variable_list;
 constexpr int64_t kBlock = 512;  // probabilities that exist at a time in a sum over a row
 
 int64_t ChunkRows(int64_t vocab) { return std::max<int64_t>(1, kChunkLogits / vocab); }
+
+// Of the vocabulary at a time, where there are `rows`: whole panels, and not so many that fp32 sums
+// over them lose what matters.
+int64_t ChunkTokens(int64_t rows) {
+  constexpr int64_t kUnit = 8 * PackedMatrix::kPanelWidth;
+  constexpr int64_t kMost = 16 * kUnit;
+  const int64_t fit = kChunkLogits / std::max<int64_t>(1, rows) / kUnit * kUnit;
+  return std::clamp(fit, kUnit, kMost);
+}
+
+PackedMatrix PackedHead(const HeadRows& rows) {
+  return PackedFactor(rows.head->weight_NK, rows.head->precision);
+}
 
 // One row of logits, softcapped, and their log-sum-exp.
 struct LogitsRow {
@@ -57,19 +71,60 @@ float LogSumSquares(const LogitsRow& p, int64_t vocab) {
   return LogSumExp(p.values, vocab);
 }
 
-// Softmax of the chunk's logits, computed again, and the slope of the softcap if there is one.
-struct Probabilities {
-  at::Tensor values;
-  at::Tensor slope;
-};
+// From logits to what the loss is by them; of each target.
+struct LogitSlopes {
+  float softcap;
+  float reference_softcap;
+  at::Tensor targets;
+  at::Tensor normalisers;
+  at::Tensor dlogps;
+  at::Tensor reference_normalisers;  // undefined: no reference
+  at::Tensor dkl;
 
-Probabilities ProbabilitiesOf(const at::Tensor& hidden, const at::Tensor& weight_VK, double softcap,
-                              const at::Tensor& normalisers) {
-  Probabilities p = {Product(hidden, weight_VK.t()), at::Tensor()};
-  if (softcap > 0) p.slope = CapWithSlope(softcap, p.values);
-  p.values.sub_(normalisers.unsqueeze(1)).exp_();
-  return p;
-}
+  // With p = softmax(logits) and r that of the reference: d logp[target] / d logits =
+  // onehot(target) - p, d KL(r || p) / d logits = p - r. Through a softcap c, y = c tanh(z / c):
+  // dz = (1 - (y / c)^2) dy. Both logits [T, tokens] are of the tokens from `first` on; the first
+  // ones become the slopes.
+  void Differentiate(int64_t first, const at::Tensor& reference_logits,
+                     const at::Tensor& logits) const {
+    ForPieces(logits.size(0), 1, [&](int64_t row, int64_t) {
+      const int64_t tokens = logits.size(1);
+      float* const values = logits.data_ptr<float>() + row * tokens;
+      float* const r = reference_logits.defined()
+                           ? reference_logits.data_ptr<float>() + row * tokens
+                           : nullptr;
+      DifferentiateRow(row, tokens, r, targets.data_ptr<int64_t>()[row] - first, values);
+    });
+  }
+
+ private:
+  void DifferentiateRow(int64_t row, int64_t tokens, float* r, int64_t target,
+                        float* values) const {
+    const float dlogp = dlogps.data_ptr<float>()[row];
+    std::vector<float> bends;
+    if (softcap > 0) {
+      SoftCap(softcap, tokens, values);
+      for (int64_t v = 0; v < tokens; ++v) {
+        const float ratio = values[v] / softcap;
+        bends.push_back(1 - ratio * ratio);
+      }
+    }
+    ScaledExp(values, tokens, normalisers.data_ptr<float>()[row], /*scale=*/1, values);
+    if (r != nullptr) {
+      const float dkl_row = dkl.data_ptr<float>()[row];
+      if (reference_softcap > 0) SoftCap(reference_softcap, tokens, r);
+      ScaledExp(r, tokens, reference_normalisers.data_ptr<float>()[row], /*scale=*/1, r);
+      // The difference first: where the policy is its reference, the gradient vanishes.
+      for (int64_t v = 0; v < tokens; ++v) {
+        values[v] = (values[v] - r[v]) * dkl_row - values[v] * dlogp;
+      }
+    } else {
+      Scale(-dlogp, tokens, values);
+    }
+    if (target >= 0 && target < tokens) values[target] += dlogp;
+    for (size_t v = 0; v < bends.size(); ++v) values[v] *= bends[v];
+  }
+};
 
 // A context holds tensors and numbers only.
 int64_t Kept(const LinearParameters* head) { return reinterpret_cast<int64_t>(head); }
@@ -77,16 +132,14 @@ const LinearParameters* Restored(const at::IValue& kept) {
   return reinterpret_cast<const LinearParameters*>(kept.toInt());
 }
 
-// With p = softmax(logits) and r that of the reference: d logp[target] / d logits =
-// onehot(target) - p, d KL(r || p) / d logits = p - r. Through a softcap c, y = c tanh(z / c):
-// dz = (1 - (y / c)^2) dy.
 struct ScoreTargets : Function<ScoreTargets> {
   // Log-probabilities, KL divergences if there is a reference, and log sums of squares if asked.
   static variable_list forward(AutogradContext* context, const at::Tensor& hidden_TK,
                                const HeadRows& policy, const at::Tensor& targets,
-                               const HeadRows& reference, bool log_sum_squares) {
+                               const at::Tensor& examples, const HeadRows& reference,
+                               bool log_sum_squares) {
     const int64_t count = hidden_TK.size(0);
-    const int64_t vocab = policy.head->packed.n();
+    const int64_t vocab = policy.head->weight_NK.size(0);
     const auto column = [&](bool wanted) {
       return wanted ? at::empty({count}, hidden_TK.options()) : at::Tensor();
     };
@@ -94,16 +147,14 @@ struct ScoreTargets : Function<ScoreTargets> {
     const at::Tensor normalisers = column(true);
     const at::Tensor reference_normalisers = column(refers);
     const TargetColumns out = {column(true), column(refers), column(log_sum_squares)};
+    const PackedMatrix weight = PackedHead(policy);
+    const PackedMatrix reference_weight = refers ? PackedHead(reference) : PackedMatrix();
     for (int64_t first = 0; first < count; first += ChunkRows(vocab)) {
       const int64_t rows = std::min(ChunkRows(vocab), count - first);
-      const auto logits_of = [&](const HeadRows& head) {
-        const at::Tensor logits = NewRows(rows, vocab);
-        MatMulRows(head.hidden_TK.narrow(0, first, rows), head.head->packed,
-                   logits.data_ptr<float>());
-        return logits;
-      };
-      const at::Tensor logits = logits_of(policy);
-      const at::Tensor reference_logits = refers ? logits_of(reference) : at::Tensor();
+      const at::Tensor logits = MatMulRows(policy.hidden_TK.narrow(0, first, rows), weight);
+      const at::Tensor reference_logits =
+          refers ? MatMulRows(reference.hidden_TK.narrow(0, first, rows), reference_weight)
+                 : at::Tensor();
       ForPieces(rows, 1, [&](int64_t row, int64_t) {
         const int64_t t = first + row;
         const LogitsRow p = RowOf(policy, logits, row);
@@ -118,7 +169,7 @@ struct ScoreTargets : Function<ScoreTargets> {
       });
     }
     context->save_for_backward(
-        {hidden_TK, targets, normalisers, reference.hidden_TK, reference_normalisers});
+        {hidden_TK, targets, normalisers, examples, reference.hidden_TK, reference_normalisers});
     context->saved_data["head"] = Kept(policy.head);
     context->saved_data["softcap"] = policy.softcap;
     context->saved_data["reference_head"] = Kept(reference.head);
@@ -132,61 +183,58 @@ struct ScoreTargets : Function<ScoreTargets> {
     return columns;
   }
 
+  // Of some tokens of the vocabulary and all rows at a time: logits, what the columns are by them,
+  // and what that is by the hidden states and the head.
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
-    const at::Tensor& hidden_TK = saved[0];
-    const at::Tensor targets_T1 = saved[1].unsqueeze(1);
-    const at::Tensor& reference_hidden_TK = saved[3];
-    const LinearParameters& head = *Restored(context->saved_data["head"]);
-    const at::Tensor weight_VK = head.Multiplied(head.weight_NK);
-    const LinearParameters* reference_head = nullptr;
-    at::Tensor reference_weight_VK;
-    if (reference_hidden_TK.defined()) {
-      reference_head = Restored(context->saved_data["reference_head"]);
-      reference_weight_VK = reference_head->Multiplied(reference_head->weight_NK);
-    }
-    const at::Tensor dlogps_T1 = gradients[0].unsqueeze(1);
-    at::Tensor dhidden_TK = at::empty_like(hidden_TK);
-    const int64_t step = ChunkRows(weight_VK.size(0));
-    for (int64_t first = 0; first < hidden_TK.size(0); first += step) {
-      const auto chunk = [&](const at::Tensor& all) {
-        return all.narrow(0, first, std::min(step, all.size(0) - first));
+    auto& data = context->saved_data;
+    const HeadRows policy = {saved[0], Restored(data["head"]), data["softcap"].toDouble()};
+    const HeadRows reference = {saved[4], Restored(data["reference_head"]),
+                                data["reference_softcap"].toDouble()};
+    const bool refers = reference.hidden_TK.defined();
+    const LinearParameters& head = *policy.head;
+    const LogitSlopes slopes = {
+        .softcap = static_cast<float>(policy.softcap),
+        .reference_softcap = static_cast<float>(reference.softcap),
+        .targets = saved[1],
+        .normalisers = saved[2],
+        .dlogps = gradients[0].contiguous(),
+        .reference_normalisers = saved[5],
+        .dkl = refers ? gradients[1].contiguous() : at::Tensor()};
+    const int64_t count = policy.hidden_TK.size(0);
+    const int64_t vocab = head.weight_NK.size(0);
+    const at::Tensor dhidden_TK = at::zeros(policy.hidden_TK.sizes(), at::kDouble);
+    for (int64_t first = 0; first < vocab; first += ChunkTokens(count)) {
+      const int64_t tokens = std::min(ChunkTokens(count), vocab - first);
+      const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, tokens); };
+      const auto logits_of = [&](const HeadRows& rows) {
+        return MatMulRows(rows.hidden_TK, PackedFactor(part(rows.head->weight_NK),
+                                                       rows.head->precision));
       };
-      const at::Tensor hidden = head.Multiplied(chunk(hidden_TK));
-      const Probabilities p = ProbabilitiesOf(
-          hidden, weight_VK, context->saved_data["softcap"].toDouble(), chunk(saved[2]));
-      at::Tensor through_kl;
-      if (reference_head != nullptr) {
-        // The difference first: where the policy is its reference, the gradient vanishes.
-        through_kl =
-            ProbabilitiesOf(reference_head->Multiplied(chunk(reference_hidden_TK)),
-                            reference_weight_VK,
-                            context->saved_data["reference_softcap"].toDouble(), chunk(saved[4]))
-                .values.sub_(p.values)
-                .mul_(-chunk(gradients[1]).unsqueeze(1));
-      }
-      at::Tensor dlogits = p.values;
-      dlogits.mul_(-chunk(dlogps_T1)).scatter_add_(1, chunk(targets_T1), chunk(dlogps_T1));
-      if (through_kl.defined()) dlogits.add_(through_kl);
-      if (p.slope.defined()) dlogits.mul_(p.slope);
-      Multiply(dlogits, weight_VK, /*beta=*/0, chunk(dhidden_TK));
-      Multiply(dlogits.t(), hidden, /*beta=*/1, head.weight_gradient_NK);
+      const at::Tensor logits = logits_of(policy);
+      slopes.Differentiate(first, refers ? logits_of(reference) : at::Tensor(), logits);
+      AddMatMulRows(logits, PackedFactor(part(head.weight_NK).t(), head.precision),
+                    head.precision, dhidden_TK);
+      AddOuterProducts(logits, policy.hidden_TK, saved[3], head.precision,
+                       part(head.weight_gradient_NK));
     }
-    return {dhidden_TK, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dhidden_TK.to(at::kFloat), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
 TargetColumns ScoreTargetsOp(const HeadRows& policy, const at::Tensor& targets,
-                             const HeadRows& reference, bool log_sum_squares) {
+                             const at::Tensor& examples, const HeadRows& reference,
+                             bool log_sum_squares) {
   const bool refers = reference.hidden_TK.defined();
   if (refers) {
-    ATTUNE_CHECK(reference.head->packed.n() == policy.head->packed.n());
+    ATTUNE_CHECK(reference.head->weight_NK.size(0) == policy.head->weight_NK.size(0));
     ATTUNE_CHECK(reference.hidden_TK.size(0) == policy.hidden_TK.size(0));
   }
   const variable_list columns =
-      ScoreTargets::apply(policy.hidden_TK, policy, targets, reference, log_sum_squares);
+      ScoreTargets::apply(policy.hidden_TK, policy, targets, examples, reference, log_sum_squares);
   return {columns[0], refers ? columns[1] : at::Tensor(),
           log_sum_squares ? columns.back() : at::Tensor()};
 }

@@ -27,17 +27,18 @@ struct HeadRows {
   double softcap = 0;
 };
 
-// Logits of a model exist for rows of so many elements at a time, or for one row where the
-// vocabulary is larger: 32 MiB, and up to twice that in the backward pass, which computes them
-// again (and there, with kBf16, rounded copies of W and the rows).
+// So many logits of a model exist at a time, 32 MiB, or those of one row where the vocabulary is
+// larger; the backward pass computes them again, of all rows for a part of the vocabulary.
 inline constexpr int64_t kChunkLogits = int64_t{1} << 23;
 
-// Of `targets` [T] int64 within the vocabulary. `reference` has the same vocabulary and is taken as
+// Of `targets` [T] int64 within the vocabulary; `examples` are their bounds, as of LinearOp.
+// `reference` has the same vocabulary and is taken as
 // it is, without gradients; hidden_TK undefined: there is none, and no reference_kl. Both heads
 // must live, unchanged, until the backward pass is done. What else is asked changes no bit of
 // logps.
 TargetColumns ScoreTargetsOp(const HeadRows& policy, const at::Tensor& targets,
-                             const HeadRows& reference = {}, bool log_sum_squares = false);
+                             const at::Tensor& examples, const HeadRows& reference = {},
+                             bool log_sum_squares = false);
 
 }  // namespace attune
 

@@ -21,15 +21,16 @@ struct Sequence {
   absl::Span<const uint32_t> response;
 };
 
-// Several of them, packed in their order. The last token of a sequence predicts nothing and is no
-// row. Immutable.
+// Several of them, of one example, packed in their order. The last token of a sequence predicts
+// nothing and is no row. Immutable.
 struct SequenceBatch {
   PackedSequences packed;  // targets: the tokens of the responses
   TokenSequences tokens;   // which sequence each token of a response belongs to
   int64_t token_count;     // prompts and responses
 };
 
-// INVALID_ARGUMENT, naming the sequence, when a prompt or response is empty, longer together than
+// A prompt that several sequences in a row have is there once. INVALID_ARGUMENT, naming the
+// sequence, when a prompt or response is empty, longer together than
 // max_position_embeddings, or has tokens outside the vocabulary.
 [[nodiscard]] absl::StatusOr<SequenceBatch> MakeSequenceBatch(
     absl::Span<const Sequence> sequences, const ModelConfig& config);
@@ -38,6 +39,9 @@ struct SequenceBatch {
 // read from, that of the last token that is no padding; it is the last row. No targets.
 [[nodiscard]] absl::StatusOr<SequenceBatch> MakeScoredBatch(absl::Span<const Sequence> sequences,
                                                             const ModelConfig& config);
+
+// Of several examples, in their order.
+PackedSequences PackedTogether(absl::Span<const SequenceBatch> examples);
 
 }  // namespace attune
 

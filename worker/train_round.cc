@@ -71,7 +71,7 @@ std::unique_ptr<const DifferentiableModel> MakeReference(PolicyWeights* referenc
                                                          TensorType precision) {
   if (reference == nullptr) return nullptr;
   return std::make_unique<const DifferentiableModel>(
-      reference->config, absl::MakeSpan(reference->weights), absl::Span<float>(), precision);
+      reference->config, absl::MakeSpan(reference->weights), absl::Span<double>(), precision);
 }
 
 // A policy that the round trains, and what for.
@@ -222,8 +222,8 @@ class RoundTrainer {
         const UpdateSums sums,
         OverAllRanks(ranks_,
                      AccumulateGradients(trainee.objective, trainee.models, coupled, pairs,
-                                         update_pairs, trainee.policy->example_gradient(),
-                                         trainee.policy->gradients()),
+                                         request_.training().per_device_train_batch_size(),
+                                         update_pairs),
                      hooks_.stop()));
     if (sums.pairs != update_pairs) {
       return absl::InternalError(absl::StrCat(name, " got ", sums.pairs, " pairs instead of ",

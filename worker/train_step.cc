@@ -18,18 +18,20 @@ namespace {
 absl::Status FillColumns(const TrainingObjective& objective, const TrainingModels& models,
                          absl::Span<const v1::TrainingPair> pairs, at::Tensor& values) {
   const at::NoGradGuard guard;
-  for (const v1::TrainingPair& pair : pairs) {
-    if (pair.position() >= values.size(0)) {
-      return absl::InternalError(absl::StrCat("pair ", pair.index(), " is number ",
-                                              pair.position(), " of an update of ",
-                                              values.size(0)));
-    }
-    ATTUNE_RETURN_IF_ERROR(Guarded(pair, [&]() -> absl::Status {
-      ATTUNE_ASSIGN_OR_RETURN(const ExampleColumns columns,
-                              ColumnsOfExample(objective, models, pair));
-      values[pair.position()] = columns.values;
+  for (const absl::Span<const v1::TrainingPair> pass : PassesOf(pairs)) {
+    std::vector<ExampleColumns> columns;
+    ATTUNE_RETURN_IF_ERROR(Guarded(pass, [&]() -> absl::Status {
+      ATTUNE_ASSIGN_OR_RETURN(columns, ColumnsOfExamples(objective, models, pass));
       return absl::OkStatus();
     }));
+    for (size_t e = 0; e < pass.size(); ++e) {
+      if (pass[e].position() >= values.size(0)) {
+        return absl::InternalError(absl::StrCat("pair ", pass[e].index(), " is number ",
+                                                pass[e].position(), " of an update of ",
+                                                values.size(0)));
+      }
+      values[pass[e].position()] = columns[e].values;
+    }
   }
   return absl::OkStatus();
 }
@@ -66,20 +68,31 @@ void AddToSums(const ExampleColumns& columns, double loss, std::pair<double, dou
   sums.largest_change = std::max(sums.largest_change, columns.largest_change);
 }
 
-absl::Status RunExample(const TrainingObjective& objective, const TrainingModels& models,
-                        const CoupledLosses& coupled, const v1::TrainingPair& pair,
-                        int64_t update_pairs, UpdateSums& sums) {
-  ATTUNE_ASSIGN_OR_RETURN(const ExampleColumns columns,
-                          ColumnsOfExample(objective, models, pair));
+// The part of an example in the loss of the update, with gradients.
+at::Tensor LossOfExample(const TrainingObjective& objective, const CoupledLosses& coupled,
+                         const ExampleColumns& columns, int64_t position, int64_t update_pairs,
+                         UpdateSums& sums) {
   if (coupled.gradient.defined()) {
-    columns.values.backward(coupled.gradient[pair.position()]);
-    AddToSums(columns, coupled.loss, RewardsOf(coupled.rewards, pair.position()), sums);
-    return absl::OkStatus();
+    AddToSums(columns, coupled.loss, RewardsOf(coupled.rewards, position), sums);
+    return (columns.values * coupled.gradient[position]).sum();
   }
   const ObjectiveValue value =
       Evaluate(objective.objective, LossBatchOf(objective, columns.values.unsqueeze(0)));
-  (value.loss / static_cast<double>(update_pairs)).backward();
   AddToSums(columns, value.loss.item<double>(), RewardsOf(value.rewards, 0), sums);
+  return value.loss / static_cast<double>(update_pairs);
+}
+
+absl::Status RunPass(const TrainingObjective& objective, const TrainingModels& models,
+                     const CoupledLosses& coupled, absl::Span<const v1::TrainingPair> pass,
+                     int64_t update_pairs, UpdateSums& sums) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<ExampleColumns> columns,
+                          ColumnsOfExamples(objective, models, pass));
+  at::Tensor loss = at::zeros({}, at::kDouble);
+  for (size_t e = 0; e < pass.size(); ++e) {
+    loss = loss + LossOfExample(objective, coupled, columns[e], pass[e].position(), update_pairs,
+                                sums);
+  }
+  loss.backward();
   return absl::OkStatus();
 }
 
@@ -116,15 +129,12 @@ absl::StatusOr<UpdateSums> AccumulateGradients(const TrainingObjective& objectiv
                                                const TrainingModels& models,
                                                const CoupledLosses& coupled,
                                                absl::Span<const v1::TrainingPair> pairs,
-                                               int64_t update_pairs, absl::Span<float> scratch,
-                                               absl::Span<double> sums) {
+                                               size_t pass_pairs, int64_t update_pairs) {
   UpdateSums result;
-  for (const v1::TrainingPair& pair : pairs) {
-    ATTUNE_RETURN_IF_ERROR(Guarded(pair, [&] {
-      return RunExample(objective, models, coupled, pair, update_pairs, result);
+  for (const absl::Span<const v1::TrainingPair> pass : PassesOf(pairs, pass_pairs)) {
+    ATTUNE_RETURN_IF_ERROR(Guarded(pass, [&] {
+      return RunPass(objective, models, coupled, pass, update_pairs, result);
     }));
-    for (size_t i = 0; i < scratch.size(); ++i) sums[i] += scratch[i];
-    std::fill(scratch.begin(), scratch.end(), 0.0f);
   }
   return result;
 }

@@ -49,15 +49,14 @@ struct CoupledLosses {
     absl::Span<const v1::TrainingPair> pairs, int64_t update_pairs, Collective& ranks, bool stop,
     RunningMean* rewards);
 
-// Adds this rank's part of the gradient of the mean loss of the update to `sums`. `update_pairs`
-// counts the examples of all ranks, so that an example weighs the same wherever it is computed.
-// Each is a forward and backward pass of its own, whose fp32 gradient (in `scratch`, the vector the
-// policy adds to, zero before and after) is added up in double precision: the sum practically does
-// not depend on the company an example is in, nor on how many ranks share the update.
+// Adds this rank's part of the gradient of the mean loss of the update to that of models.policy.
+// `update_pairs` counts the examples of all ranks, so that an example weighs the same wherever it
+// is computed, and what it adds is rounded by itself: the sum practically does not depend on the
+// company an example is in, nor on how many ranks share the update. Up to `pass_pairs` examples
+// are run through the model together (PassesOf).
 [[nodiscard]] absl::StatusOr<UpdateSums> AccumulateGradients(
     const TrainingObjective& objective, const TrainingModels& models, const CoupledLosses& coupled,
-    absl::Span<const v1::TrainingPair> pairs, int64_t update_pairs, absl::Span<float> scratch,
-    absl::Span<double> sums);
+    absl::Span<const v1::TrainingPair> pairs, size_t pass_pairs, int64_t update_pairs);
 
 }  // namespace attune
 

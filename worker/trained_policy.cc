@@ -24,10 +24,8 @@ TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptio
     : lora_(lora),
       weight_count_(weights.size()),
       weights_(Padded(std::move(weights), ranks.size())),
-      example_gradient_(weights_.size()),
       gradients_(weights_.size()),
-      model_(config, absl::MakeSpan(weights_), absl::MakeSpan(example_gradient_),
-             options.precision),
+      model_(config, absl::MakeSpan(weights_), absl::MakeSpan(gradients_), options.precision),
       optimizer_(lora == nullptr ? WeightLayout(config) : lora->tensors, options.optimizer, ranks) {
 }
 
@@ -45,16 +43,14 @@ TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptio
 }
 
 absl::StatusOr<double> TrainedPolicy::Step(Collective& ranks, double learning_rate) {
-  double norm = 0;
   if (lora_ == nullptr) {
-    ATTUNE_ASSIGN_OR_RETURN(norm, optimizer_.Step(ranks, learning_rate, absl::MakeSpan(weights_),
-                                                  absl::MakeSpan(gradients_)));
-    model_.ParametersChanged();
-    return norm;
+    return optimizer_.Step(ranks, learning_rate, absl::MakeSpan(weights_),
+                           absl::MakeSpan(gradients_));
   }
   std::vector<double> adapter_gradients = TakeAdapterGradients();
-  ATTUNE_ASSIGN_OR_RETURN(norm, optimizer_.Step(ranks, learning_rate, absl::MakeSpan(adapter_),
-                                                absl::MakeSpan(adapter_gradients)));
+  ATTUNE_ASSIGN_OR_RETURN(const double norm,
+                          optimizer_.Step(ranks, learning_rate, absl::MakeSpan(adapter_),
+                                          absl::MakeSpan(adapter_gradients)));
   Merge();
   return norm;
 }
@@ -86,7 +82,6 @@ std::vector<float> TrainedPolicy::TakeWeights() {
 
 void TrainedPolicy::Merge() {
   MergeAdapter(*lora_, base_, adapter_, absl::MakeSpan(weights_));
-  model_.ParametersChanged();
 }
 
 }  // namespace attune

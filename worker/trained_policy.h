@@ -35,11 +35,9 @@ class TrainedPolicy {
   TrainedPolicy(const TrainedPolicy&) = delete;
   TrainedPolicy& operator=(const TrainedPolicy&) = delete;
 
-  // Computes with the weights as they are; backward passes add to example_gradient().
+  // Computes with the weights as they are; backward passes add up this rank's part of the gradient
+  // of an update.
   const DifferentiableModel& model() const { return model_; }
-  absl::Span<float> example_gradient() { return absl::MakeSpan(example_gradient_); }
-  // Of the weights, this rank's part of the update.
-  absl::Span<double> gradients() { return absl::MakeSpan(gradients_); }
 
   // One update with the gradients of all ranks, which are zero afterwards; returns their norm as
   // ShardedAdamW::Step: that of the adapter where one is trained.
@@ -48,7 +46,7 @@ class TrainedPolicy {
   // Of a policy with an adapter:
   std::vector<float> Adapter() const;
   void SetAdapter(const std::vector<float>& adapter);
-  // What gradients() are of the adapter, padded as they are; they are zero afterwards.
+  // This rank's part of the gradient of the adapter, padded; it is zero afterwards.
   std::vector<double> TakeAdapterGradients();
 
   // The weights, merged with the adapter if there is one. The policy is of no use afterwards.
@@ -62,7 +60,6 @@ class TrainedPolicy {
   const LoraLayout* const lora_;  // null: every weight is trained
   const size_t weight_count_;     // without padding
   std::vector<float> weights_;
-  std::vector<float> example_gradient_;
   std::vector<double> gradients_;
   absl::Span<const float> base_;
   std::vector<float> adapter_;  // padded

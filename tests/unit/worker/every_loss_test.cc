@@ -100,24 +100,32 @@ class Models {
         policy_(config_, absl::MakeSpan(weights_), absl::MakeSpan(gradient_)) {
     for (size_t i = 0; i < reference_weights_.size(); i += 3) reference_weights_[i] *= 0.98f;
     reference_ = std::make_unique<const DifferentiableModel>(
-        config_, absl::MakeSpan(reference_weights_), absl::Span<float>());
+        config_, absl::MakeSpan(reference_weights_), absl::Span<double>());
     for (size_t i = 0; i < other_weights_.size(); i += 5) other_weights_[i] *= 1.01f;
     other_ = std::make_unique<const DifferentiableModel>(config_, absl::MakeSpan(other_weights_),
-                                                         absl::Span<float>());
+                                                         absl::Span<double>());
   }
   TrainingModels get() const { return {&config_, &policy_, reference_.get(), other_.get()}; }
-  std::vector<float>& gradient() { return gradient_; }
+  std::vector<double>& gradient() { return gradient_; }
 
  private:
   const ModelConfig config_;
   std::vector<float> weights_;
   std::vector<float> reference_weights_;
   std::vector<float> other_weights_;
-  std::vector<float> gradient_;
+  std::vector<double> gradient_;
   DifferentiableModel policy_;
   std::unique_ptr<const DifferentiableModel> reference_;
   std::unique_ptr<const DifferentiableModel> other_;
 };
+
+absl::StatusOr<ExampleColumns> OneExample(const TrainingObjective& objective,
+                                          const TrainingModels& models,
+                                          const v1::TrainingPair& pair) {
+  ATTUNE_ASSIGN_OR_RETURN(const std::vector<ExampleColumns> columns,
+                          ColumnsOfExamples(objective, models, {&pair, 1}));
+  return columns[0];
+}
 
 struct Update {
   double loss = 0;
@@ -126,7 +134,7 @@ struct Update {
 
 // As the trainer does it, on several ranks.
 Update OverRanks(const TrainingObjective& objective, const std::vector<v1::TrainingPair>& pairs,
-                 int ranks) {
+                 int ranks, size_t pass_pairs = 2) {
   Update update;
   EXPECT_OK(RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
     Models models(objective.needs.rewards);
@@ -136,11 +144,10 @@ Update OverRanks(const TrainingObjective& objective, const std::vector<v1::Train
     ATTUNE_ASSIGN_OR_RETURN(const CoupledLosses coupled,
                             EvaluateTogether(objective, models.get(), mine, kExamples, collective,
                                              false, &rewards));
-    std::vector<double> sums(models.gradient().size());
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums result,
-        AccumulateGradients(objective, models.get(), coupled, mine, kExamples,
-                            absl::MakeSpan(models.gradient()), absl::MakeSpan(sums)));
+        AccumulateGradients(objective, models.get(), coupled, mine, pass_pairs, kExamples));
+    std::vector<double> sums = models.gradient();
     sums.push_back(result.loss / kExamples);
     ATTUNE_RETURN_IF_ERROR(collective.AllReduceSum(absl::MakeSpan(sums)));
     if (collective.rank() != 0) return absl::OkStatus();
@@ -157,7 +164,7 @@ Update InOneGraph(TrainingObjective objective, const std::vector<v1::TrainingPai
   Models models(objective.needs.rewards);
   std::vector<at::Tensor> columns;
   for (const v1::TrainingPair& pair : pairs) {
-    columns.push_back(ColumnsOfExample(objective, models.get(), pair).value().values);
+    columns.push_back(OneExample(objective, models.get(), pair).value().values);
   }
   const LossBatch batch = LossBatchOf(objective, at::stack(columns));
   if (objective.needs.running_mean) {
@@ -248,7 +255,7 @@ TEST(TrainedLossesTest, RecordedReferenceLogpsTakeThePlaceOfTheModel) {
   without.reference = nullptr;
   v1::TrainingPair pair = ReferencePairs()[0];
   const auto reference = [&](const TrainingModels& which, int64_t sequence) {
-    return ColumnsOfExample(objective, which, pair)
+    return OneExample(objective, which, pair)
         .value()
         .values[sequence][kReferenceLogpColumn]
         .item<double>();
@@ -272,7 +279,7 @@ TEST(TrainedLossesTest, TheRejectedResponseFollowsItsOwnPrompt) {
   *unpaired.mutable_rejected() = second.rejected();
   *unpaired.mutable_rejected_prompt_token_ids() = second.prompt_token_ids();
   const auto logps = [&](const v1::TrainingPair& pair) {
-    const at::Tensor values = ColumnsOfExample(objective, models.get(), pair).value().values;
+    const at::Tensor values = OneExample(objective, models.get(), pair).value().values;
     return values.detach().select(1, kLogpColumn).contiguous();
   };
   const at::Tensor actual = logps(unpaired);
@@ -294,7 +301,7 @@ TEST(TrainedLossesTest, RefuseExamplesThatLackSomething) {
     const Models all;
     TrainingModels models = all.get();
     models.reference = models.other = nullptr;
-    return ColumnsOfExample(objective, models, ReferencePairs()[1]).status();
+    return OneExample(objective, models, ReferencePairs()[1]).status();
   };
   const auto invalid = absl::StatusCode::kInvalidArgument;
   EXPECT_THAT(refusal(v1::LOSS_TYPE_ADPO, 5), StatusIs(invalid, "pair 1 has 2 responses instead"));

@@ -46,14 +46,14 @@ class Scored {
 
   double Of(const LoraLayout& layout, const std::vector<float>& adapter) {
     MergeAdapter(layout, base_, adapter, absl::MakeSpan(weights_));
-    const DifferentiableModel model(config_, absl::MakeSpan(weights_), absl::Span<float>());
+    const DifferentiableModel model(config_, absl::MakeSpan(weights_), absl::Span<double>());
     return model.TokenLogProbs(batch_).to(at::kDouble).sum().item<double>();
   }
 
   std::vector<double> GradientOf(const LoraLayout& layout, const std::vector<float>& adapter) {
     MergeAdapter(layout, base_, adapter, absl::MakeSpan(weights_));
     const DifferentiableModel model(config_, absl::MakeSpan(weights_), absl::MakeSpan(gradient_));
-    std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+    std::fill(gradient_.begin(), gradient_.end(), 0.0);
     model.TokenLogProbs(batch_).sum().backward();
     return {gradient_.begin(), gradient_.end()};
   }
@@ -65,7 +65,7 @@ class Scored {
   const ModelConfig config_;
   const std::vector<float> base_;
   std::vector<float> weights_;
-  std::vector<float> gradient_;
+  std::vector<double> gradient_;
   const std::vector<Sequence> sequences_ = {{{5, 17, 3}, {9, 44, 2, 8}}, {{71, 1}, {6, 6, 90}}};
   const PackedSequences batch_ = Pack(sequences_);
 };

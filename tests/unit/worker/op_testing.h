@@ -25,8 +25,12 @@ inline at::Tensor Random(at::IntArrayRef shape, uint64_t seed) {
 
 using Op = std::function<at::Tensor(const std::vector<at::Tensor>&)>;
 
+// Of gradients that are computed with factors rounded to bf16, relative to the largest.
+inline constexpr double kBf16Tolerance = 0.02;
+
 // Values and all gradients of `op` (float) and `formula` (double) at the same inputs.
-inline void ExpectSame(const Op& op, const Op& formula, const std::vector<at::Tensor>& inputs) {
+inline void ExpectSame(const Op& op, const Op& formula, const std::vector<at::Tensor>& inputs,
+                       double tolerance = 1e-5) {
   std::vector<at::Tensor> floats, doubles;
   for (const at::Tensor& input : inputs) {
     floats.push_back(input.clone().set_requires_grad(true));
@@ -41,7 +45,8 @@ inline void ExpectSame(const Op& op, const Op& formula, const std::vector<at::Te
   (expected * direction).sum().backward();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const at::Tensor scale = doubles[i].grad().abs().max() + 1e-3;
-    EXPECT_LT(((floats[i].grad() - doubles[i].grad()).abs().max() / scale).item<double>(), 1e-5)
+    EXPECT_LT(((floats[i].grad() - doubles[i].grad()).abs().max() / scale).item<double>(),
+              tolerance)
         << "gradient of input " << i;
   }
 }
@@ -50,17 +55,25 @@ inline at::Tensor Longs(const std::vector<int64_t>& values) {
   return at::tensor(values, at::kLong);
 }
 
+// One example.
+inline at::Tensor Together(int64_t rows) { return Longs({0, rows}); }
+
+// A gradient for `leaf`, which operations add to.
+inline at::Tensor GradientOf(const at::Tensor& leaf) {
+  return leaf.mutable_grad() = at::zeros_like(leaf, at::TensorOptions().dtype(at::kDouble));
+}
+
 // A map whose gradients are those of `weight`, and of `bias` if there is one: leaves.
 inline LinearParameters Parameters(const at::Tensor& weight, const at::Tensor& bias = at::Tensor(),
                                    TensorType precision = TensorType::kF32) {
   LinearParameters linear;
   linear.weight_NK = weight.detach();
-  linear.weight_gradient_NK = weight.mutable_grad() = at::zeros_like(weight);
+  linear.weight_gradient_NK = GradientOf(weight);
   if (bias.defined()) {
     linear.bias_N = bias.detach();
-    linear.bias_gradient_N = bias.mutable_grad() = at::zeros_like(bias);
+    linear.bias_gradient_N = GradientOf(bias);
   }
-  linear.Pack(precision);
+  linear.precision = precision;
   return linear;
 }
 

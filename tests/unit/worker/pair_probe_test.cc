@@ -33,7 +33,7 @@ absl::StatusOr<v1::PairProbe> Probe(const PolicyWeights& policy, bool rewards,
   v1::PairProbe result;
   const absl::Status status = RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
     std::vector<float> weights = policy.weights;
-    const DifferentiableModel model(policy.config, absl::MakeSpan(weights), absl::Span<float>());
+    const DifferentiableModel model(policy.config, absl::MakeSpan(weights), absl::Span<double>());
     std::vector<v1::TrainingPair> mine;
     for (size_t i = collective.rank(); i < pairs.size(); i += ranks) mine.push_back(pairs[i]);
     ATTUNE_ASSIGN_OR_RETURN(

@@ -25,12 +25,44 @@ TEST(SequenceBatchTest, PacksSequencesWithoutTheirLastToken) {
   const std::vector<Sequence> sequences = {{"a", one, a}, {"b", other, b}, {"c", one, c}};
   ASSERT_OK_AND_ASSIGN(const SequenceBatch batch, MakeSequenceBatch(sequences, SmallConfig()));
   EXPECT_THAT(batch.packed.tokens, ElementsAre(1, 2, 6, 7, 1, 2, 4));
-  EXPECT_THAT(batch.packed.offsets, ElementsAre(0, 2, 4, 7));
+  EXPECT_THAT(batch.packed.offsets, ElementsAre(0, 2, 2, 3, 4, 6, 7));
+  EXPECT_THAT(batch.packed.prefixes, ElementsAre(-1, 0, -1, 2, -1, 4));
+  EXPECT_THAT(batch.packed.example_rows, ElementsAre(0, 7));
+  EXPECT_THAT(batch.packed.example_targets, ElementsAre(0, 5));
   EXPECT_THAT(batch.packed.target_rows, ElementsAre(1, 2, 3, 5, 6));
   EXPECT_THAT(batch.packed.targets, ElementsAre(3, 7, 8, 4, 5));
   EXPECT_TRUE(at::equal(batch.tokens.sequences, at::tensor({0, 1, 1, 2, 2}, at::kLong)));
   EXPECT_EQ(batch.tokens.count, 3);
   EXPECT_EQ(batch.token_count, 10);
+}
+
+TEST(SequenceBatchTest, APromptOfSeveralResponsesIsThereOnce) {
+  const Ids prompt = {1, 2}, a = {3}, b = {7, 8, 9};
+  const std::vector<Sequence> sequences = {{"a", prompt, a}, {"b", prompt, b}};
+  ASSERT_OK_AND_ASSIGN(const SequenceBatch batch, MakeSequenceBatch(sequences, SmallConfig()));
+  EXPECT_THAT(batch.packed.tokens, ElementsAre(1, 2, 7, 8));
+  EXPECT_THAT(batch.packed.offsets, ElementsAre(0, 2, 2, 4));
+  EXPECT_THAT(batch.packed.prefixes, ElementsAre(-1, 0, 0));
+  EXPECT_THAT(batch.packed.target_rows, ElementsAre(1, 1, 2, 3));
+  EXPECT_THAT(batch.packed.targets, ElementsAre(3, 7, 8, 9));
+  EXPECT_EQ(batch.token_count, 8);
+}
+
+TEST(SequenceBatchTest, ExamplesAreOneAfterTheOther) {
+  const Ids one = {1, 2}, other = {6}, a = {3}, b = {7, 8};
+  const std::vector<Sequence> pair = {{"a", one, a}, {"b", one, b}};
+  const Sequence single = {"c", other, b};
+  std::vector<SequenceBatch> examples(2);
+  ASSERT_OK_AND_ASSIGN(examples[0], MakeSequenceBatch(pair, SmallConfig()));
+  ASSERT_OK_AND_ASSIGN(examples[1], MakeSequenceBatch({&single, 1}, SmallConfig()));
+  const PackedSequences packed = PackedTogether(examples);
+  EXPECT_THAT(packed.tokens, ElementsAre(1, 2, 7, 6, 7));
+  EXPECT_THAT(packed.offsets, ElementsAre(0, 2, 2, 3, 4, 5));
+  EXPECT_THAT(packed.prefixes, ElementsAre(-1, 0, 0, -1, 3));
+  EXPECT_THAT(packed.target_rows, ElementsAre(1, 1, 2, 3, 4));
+  EXPECT_THAT(packed.targets, ElementsAre(3, 7, 8, 7, 8));
+  EXPECT_THAT(packed.example_rows, ElementsAre(0, 3, 5));
+  EXPECT_THAT(packed.example_targets, ElementsAre(0, 3, 5));
 }
 
 TEST(SequenceBatchTest, AClassifierReadsTheLastTokenThatIsNoPadding) {

@@ -57,7 +57,7 @@ struct Trainee {
         model(config, absl::MakeSpan(parameters), absl::MakeSpan(gradients), precision) {}
 
   std::vector<float> parameters;
-  std::vector<float> gradients;
+  std::vector<double> gradients;
   DifferentiableModel model;
 };
 
@@ -218,7 +218,7 @@ TEST_P(TrainedArchitecturesTest, HasTheGradientsOfTheDoublePrecisionReference) {
   (columns.logps * at::tensor(logp_weights) + columns.reference_kl * at::tensor(kl_weights))
       .sum()
       .backward();
-  EXPECT_EQ(reference.gradients, std::vector<float>(reference.gradients.size()));
+  EXPECT_EQ(reference.gradients, std::vector<double>(reference.gradients.size()));
   const auto reference_distributions = ReferenceDistributions(sequences);
   ReferenceTensors tensors = TensorsOf(config_, weights_);
   for (const TensorSpec& spec : WeightLayout(config_)) {

@@ -79,7 +79,7 @@ struct Trainee {
 
   ModelConfig config;
   std::vector<float> weights;
-  std::vector<float> gradients;
+  std::vector<double> gradients;
   DifferentiableModel model;
 };
 
@@ -99,7 +99,7 @@ class TrainedRewardModelsTest : public testing::TestWithParam<ModelVariant> {
     const Trainee trainee(initial_, precision);
     std::vector<float> rewards;
     for (const v1::TrainingPair& pair : pairs_) {
-      const at::Tensor values = ColumnsOfExample(objective_, trainee.get(), pair)->values;
+      const at::Tensor values = ColumnsOfExamples(objective_, trainee.get(), {&pair, 1})->at(0).values;
       rewards.push_back(values[0][kRewardColumn].item<float>());
       rewards.push_back(values[1][kRewardColumn].item<float>());
     }
@@ -164,11 +164,10 @@ TEST_P(TrainedRewardModelsTest, TheCheckpointGivesTheTrainersRewardsBitForBit) {
 TEST_P(TrainedRewardModelsTest, UpdatesAreThoseOfTheDoublePrecisionReference) {
   constexpr double kStep = 1e-6;
   Trainee trainee(initial_);
-  std::vector<double> gradient(initial_.weights.size());
   ASSERT_OK_AND_ASSIGN(
       const UpdateSums sums,
-      AccumulateGradients(objective_, trainee.get(), {}, pairs_, kPairs,
-                          absl::MakeSpan(trainee.gradients), absl::MakeSpan(gradient)));
+      AccumulateGradients(objective_, trainee.get(), {}, pairs_, /*pass_pairs=*/2, kPairs));
+  const std::vector<double>& gradient = trainee.gradients;
   ReferenceTensors tensors;
   for (const TensorSpec& spec : WeightLayout(initial_.config)) {
     const auto begin = initial_.weights.begin() + spec.offset;
