@@ -1,12 +1,12 @@
 #include "worker/attention_op.h"
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "model/backward_kernels.h"
 #include "model/kernels.h"
 #include "model/kv_cache.h"
 #include "worker/op_math.h"
@@ -19,7 +19,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr int64_t kScoreRows = 256;  // query rows of a block of attention scores
+constexpr int64_t kScoreRows = 64;  // query rows of a block of attention scores
 
 // Rows [begin, end).
 struct Segment {
@@ -60,6 +60,157 @@ class Segments {
 int64_t FirstSeen(int64_t begin, int64_t row, int64_t window) {
   return window > 0 ? std::max(begin, row + 1 - window) : begin;
 }
+
+// The backward pass of attention.
+struct AttentionInputs {
+  at::Tensor q, k, v, dout;
+};
+struct AttentionGradients {
+  at::Tensor dq, dk, dv;
+};
+
+// Columns of one head, D values of every row.
+struct HeadColumns {
+  float* first;
+  int64_t stride;
+
+  HeadColumns(const at::Tensor& all, int64_t head, int64_t head_dim)
+      : first(all.data_ptr<float>() + head * head_dim), stride(all.size(1)) {}
+  float* Row(int64_t row) const { return first + row * stride; }
+  void CopyTo(const Segment& rows, int64_t head_dim, std::vector<float>* out) const {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      out->insert(out->end(), Row(row), Row(row) + head_dim);
+    }
+  }
+};
+
+// A product with what lies as [k, n] in memory.
+PackedMatrix ByColumns(const float* values, int64_t k, int64_t n) {
+  return PackedMatrix(ViewOf(values), {n, k, 1, n}, TensorType::kF32);
+}
+
+// S = scale Q K^T, c tanh(S / c) with a softcap c; P = softmax(S) over what a row sees; O = P V.
+// Then dV = P^T dO and, with dP = dO V^T, dS = P (dP - rowsum(P dP)), times 1 - tanh(S / c)^2;
+// dQ = scale dS K, dK = scale dS^T Q. P is computed again, for some queries of one head at a time.
+class HeadBackward {
+ public:
+  // `keys` and `values` [L, D], of which queries see those up to themselves: the last queries are
+  // at the last keys.
+  HeadBackward(const AttentionShape& shape, int64_t window, const std::vector<float>& keys,
+               const std::vector<float>& values, std::vector<double>* dkeys,
+               std::vector<double>* dvalues)
+      : shape_(shape), window_(window), dim_(shape.head_dim), keys_(keys), values_(values),
+        dkeys_(*dkeys), dvalues_(*dvalues) {}
+
+  // Of the queries [rows, D] at positions from `position` on; dq are their gradients.
+  void Run(int64_t position, int64_t rows, const float* q, const float* dout, float* dq) {
+    first_ = FirstSeen(0, position, window_);
+    const int64_t seen = position + rows - first_;
+    const float* const keys = keys_.data() + first_ * dim_;
+    p_.resize(rows * seen);
+    ds_.resize(rows * seen);
+    const PackedMatrix k(ViewOf(keys), {seen, dim_, dim_, 1}, TensorType::kF32);
+    const PackedMatrix v(ViewOf(values_.data() + first_ * dim_), {seen, dim_, dim_, 1},
+                         TensorType::kF32);
+    MatMul(q, rows, k, p_.data());
+    MatMul(dout, rows, v, ds_.data());
+    for (int64_t row = 0; row < rows; ++row) {
+      DifferentiateRow(FirstSeen(0, position + row, window_) - first_, position + row + 1 - first_,
+                       seen, p_.data() + row * seen, ds_.data() + row * seen);
+    }
+    MatMul(ds_.data(), rows, ByColumns(keys, seen, dim_), dq);
+    AddTransposed(p_, rows, seen, dout, &dvalues_);
+    AddTransposed(ds_, rows, seen, q, &dkeys_);
+  }
+
+ private:
+  // Of a row that sees keys [begin, end) of `seen`: from scores q k to P, and from dP to dS.
+  void DifferentiateRow(int64_t begin, int64_t end, int64_t seen, float* p, float* ds) {
+    std::fill(p, p + begin, 0.0f);
+    std::fill(ds, ds + begin, 0.0f);
+    std::fill(p + end, p + seen, 0.0f);
+    std::fill(ds + end, ds + seen, 0.0f);
+    p += begin;
+    ds += begin;
+    const int64_t count = end - begin;
+    Scale(shape_.scale, count, p);
+    if (shape_.softcap > 0) SoftCap(shape_.softcap, count, p);
+    const float normaliser = LogSumExp(p, count);
+    slopes_.assign(count, shape_.scale);
+    for (int64_t i = 0; shape_.softcap > 0 && i < count; ++i) {
+      const float bend = p[i] / shape_.softcap;
+      slopes_[i] *= 1 - bend * bend;
+    }
+    ScaledExp(p, count, normaliser, /*scale=*/1, p);
+    double projection = 0;
+    for (int64_t i = 0; i < count; ++i) projection += static_cast<double>(p[i]) * ds[i];
+    const auto mean = static_cast<float>(projection);
+    for (int64_t i = 0; i < count; ++i) ds[i] = p[i] * (ds[i] - mean) * slopes_[i];
+  }
+
+  // sums [L, D] += factor^T other, for factor [rows, seen] and other [rows, D].
+  void AddTransposed(const std::vector<float>& factor, int64_t rows, int64_t seen,
+                     const float* other, std::vector<double>* sums) {
+    transposed_.resize(rows * seen);
+    Transpose(factor.data(), rows, seen, seen, transposed_.data(), rows);
+    const PackedMatrix packed = ByColumns(other, rows, dim_);
+    AddMatMulPanels(transposed_.data(), seen, packed, {0, packed.panel_count()},
+                    sums->data() + first_ * dim_, dim_);
+  }
+
+  const AttentionShape& shape_;
+  const int64_t window_;
+  const int64_t dim_;
+  const std::vector<float>& keys_;
+  const std::vector<float>& values_;
+  std::vector<double>& dkeys_;
+  std::vector<double>& dvalues_;
+  int64_t first_ = 0;  // key that the first of the queries sees
+  std::vector<float> p_, ds_, slopes_, transposed_;
+};
+
+// Adds sums [L, D] of a prefix and a segment after it to their rows.
+void AddSums(const Segment& prefix, const Segment& own, int64_t head_dim,
+             const std::vector<double>& sums, const HeadColumns& to) {
+  const double* sum = sums.data();
+  for (const Segment& rows : {prefix, own}) {
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      for (int64_t i = 0; i < head_dim; ++i) to.Row(row)[i] += static_cast<float>(*sum++);
+    }
+  }
+}
+
+// Of the queries of one segment that share a key head.
+void KeyHeadBackward(const AttentionShape& shape, int64_t window, int64_t kv_head,
+                     const Segment& prefix, const Segment& own, const AttentionInputs& in,
+                     const AttentionGradients& out) {
+  const int64_t dim = shape.head_dim;
+  const int64_t group = shape.heads / shape.kv_heads;
+  std::vector<float> keys, values;
+  for (const Segment& rows : {prefix, own}) {
+    HeadColumns(in.k, kv_head, dim).CopyTo(rows, dim, &keys);
+    HeadColumns(in.v, kv_head, dim).CopyTo(rows, dim, &values);
+  }
+  std::vector<double> dkeys(keys.size()), dvalues(values.size());
+  HeadBackward backward(shape, window, keys, values, &dkeys, &dvalues);
+  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    const HeadColumns dq(out.dq, head, dim);
+    for (int64_t row = own.begin; row < own.end; row += kScoreRows) {
+      const Segment rows = {row, std::min(own.end, row + kScoreRows)};
+      std::vector<float> q, dout, slopes(rows.size() * dim);
+      HeadColumns(in.q, head, dim).CopyTo(rows, dim, &q);
+      HeadColumns(in.dout, head, dim).CopyTo(rows, dim, &dout);
+      backward.Run(prefix.size() + row - own.begin, rows.size(), q.data(), dout.data(),
+                   slopes.data());
+      for (int64_t i = 0; i < rows.size(); ++i) {
+        std::copy_n(slopes.data() + i * dim, dim, dq.Row(row + i));
+      }
+    }
+  }
+  AddSums(prefix, own, dim, dkeys, HeadColumns(out.dk, kv_head, dim));
+  AddSums(prefix, own, dim, dvalues, HeadColumns(out.dv, kv_head, dim));
+}
+
 
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
@@ -127,7 +278,6 @@ struct Attention : Function<Attention> {
                                   static_cast<float>(data["softcap"].toDouble()),
                                   /*bf16=*/false};
     const int64_t window = data["window"].toInt();
-    const int64_t group = shape.heads / shape.kv_heads;
     const Segments segments(saved[3]);
     const at::Tensor dout = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(saved[0]);
@@ -136,75 +286,15 @@ struct Attention : Function<Attention> {
     // A piece is a key head of a segment and those that continue it; the query heads that share it
     // add to its gradient.
     const std::vector<int64_t> roots = segments.Roots();
-    ForPieces((roots.size() - 1) * shape.kv_heads, 1, [&](int64_t piece, int64_t) {
-      const int64_t family = piece / shape.kv_heads;
-      const int64_t kv_head = piece % shape.kv_heads;
-      for (int64_t s = roots[family]; s < roots[family + 1]; ++s) {
-        const Segment prefix = segments.PrefixOf(s);
-        const Segment own = segments[s];
-        const auto part = [&](const at::Tensor& all, const Segment& rows, int64_t head) {
-          return all.narrow(0, rows.begin, rows.size())
-              .narrow(1, head * shape.head_dim, shape.head_dim);
-        };
-        const auto seen = [&](const at::Tensor& all) {
-          return at::cat({part(all, prefix, kv_head), part(all, own, kv_head)});
-        };
-        const at::Tensor keys = seen(saved[1]), values = seen(saved[2]);
-        const at::Tensor dkeys = at::zeros_like(keys), dvalues = at::zeros_like(values);
-        for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-          HeadBackward({part(saved[0], own, head), keys, values, part(dout, own, head)}, shape,
-                       window, {part(dq, own, head), dkeys, dvalues});
-        }
-        part(dk, prefix, kv_head).add_(dkeys.narrow(0, 0, prefix.size()));
-        part(dv, prefix, kv_head).add_(dvalues.narrow(0, 0, prefix.size()));
-        part(dk, own, kv_head).add_(dkeys.narrow(0, prefix.size(), own.size()));
-        part(dv, own, kv_head).add_(dvalues.narrow(0, prefix.size(), own.size()));
-      }
-    });
+    ForPieces((static_cast<int64_t>(roots.size()) - 1) * shape.kv_heads, 1,
+              [&](int64_t piece, int64_t) {
+                const int64_t family = piece / shape.kv_heads;
+                for (int64_t s = roots[family]; s < roots[family + 1]; ++s) {
+                  KeyHeadBackward(shape, window, piece % shape.kv_heads, segments.PrefixOf(s),
+                                  segments[s], {saved[0], saved[1], saved[2], dout}, {dq, dk, dv});
+                }
+              });
     return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor()};
-  }
-
-  // Of one head: queries of a segment, [L, D]; keys and values of its prefix and itself.
-  struct HeadRows {
-    at::Tensor q, k, v, dout;
-  };
-  struct HeadGradients {
-    at::Tensor dq, dk, dv;
-  };
-
-  // S = scale Q K^T, c tanh(S / c) with a softcap c; P = softmax(S) over what a row sees; O = P V.
-  // Then dV = P^T dO and, with dP = dO V^T, dS = P (dP - rowsum(P dP)), times 1 - tanh(S / c)^2;
-  // dQ = scale dS K, dK = scale dS^T Q. P is computed again, for a block of rows at a time.
-  static void HeadBackward(const HeadRows& in, const AttentionShape& shape, int64_t window,
-                           const HeadGradients& out) {
-    const int64_t prefix = in.k.size(0) - in.q.size(0);
-    const int64_t length = in.q.size(0);
-    for (int64_t row = 0; row < length; row += kScoreRows) {
-      const int64_t rows = std::min(length - row, kScoreRows);
-      const int64_t end = prefix + row + rows;
-      const int64_t first = FirstSeen(0, prefix + row, window);
-      const auto queries = [&](const at::Tensor& all) { return all.narrow(0, row, rows); };
-      const auto keys = [&](const at::Tensor& all) { return all.narrow(0, first, end - first); };
-      const at::Tensor q = queries(in.q);
-      const at::Tensor dout = queries(in.dout);
-      at::Tensor p = at::mm(q, keys(in.k).t()).mul_(shape.scale);
-      at::Tensor slope;
-      if (shape.softcap > 0) slope = CapWithSlope(shape.softcap, p);
-      p = at::softmax(p.add_(Unseen(rows, end - first, prefix + row - first, window)), -1);
-      keys(out.dv).addmm_(p.t(), dout);
-      at::Tensor ds = at::mm(dout, keys(in.v).t());
-      ds = at::_softmax_backward_data(ds, p, -1, at::kFloat).mul_(shape.scale);
-      if (slope.defined()) ds.mul_(slope);
-      queries(out.dq).addmm_(ds, keys(in.k), /*beta=*/0);
-      keys(out.dk).addmm_(ds.t(), q);
-    }
-  }
-
-  // -infinity where row i, which is key `offset` + i, does not see a key; else 0.
-  static at::Tensor Unseen(int64_t rows, int64_t keys, int64_t offset, int64_t window) {
-    const at::Tensor all = at::full({rows, keys}, -std::numeric_limits<float>::infinity());
-    const at::Tensor future = all.triu(offset + 1);
-    return window > 0 ? future + all.tril(offset - window) : future;
   }
 };
 

@@ -59,7 +59,7 @@ struct TrainingModels {
 // Examples for one pass of the models after the other: at most `examples` of them, and of about
 // kPassTokens tokens at most where there is more than one. That is a matter of memory: an example
 // has the same numbers, and adds the same to the gradients, in any pass.
-inline constexpr int64_t kPassTokens = 4096;
+inline constexpr int64_t kPassTokens = 2048;
 std::vector<absl::Span<const v1::TrainingPair>> PassesOf(absl::Span<const v1::TrainingPair> pairs,
                                                          size_t examples = 64);
 

@@ -1,6 +1,8 @@
 #include "worker/products.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 #include <ATen/ATen.h>
 
@@ -17,7 +19,7 @@ constexpr int64_t kPieceRows = 256;
 constexpr int64_t kPieceBytes = 256 * 1024;  // of panels, which stay in the cache over the rows
 constexpr int64_t kGradientRows = 128;
 constexpr int64_t kGradientPanels = 8;
-constexpr int64_t kTransposedRows = 64;  // at a time
+constexpr int64_t kFilledRows = 64;  // at a time
 
 int64_t Pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -25,22 +27,112 @@ Products ProductsOf(TensorType precision) {
   return precision == TensorType::kBf16 ? Products::kBf16 : Products::kFp32;
 }
 
-// Columns [begin, end) of a [k, m] become rows of out.
-void CopyTransposed(const float* a, int64_t k, int64_t stride, int64_t begin, int64_t end,
-                    bool pairs, uint32_t* out) {
-  if (!pairs) {
-    return Transpose(a + begin, k, end - begin, stride,
-                     reinterpret_cast<float*>(out + begin * k), k);
+// A left factor a [m, k], one of whose strides is 1, as the kernels read it: rows of k values one
+// after the other, or of pairs of bf16. Borrows what lies as it should; else it is to be filled.
+class LeftFactor {
+ public:
+  LeftFactor(const at::Tensor& a, TensorType precision)
+      : pairs_(precision == TensorType::kBf16),
+        by_rows_(a.stride(1) == 1 || a.size(1) == 1),
+        width_(pairs_ ? (a.size(1) + 1) / 2 : a.size(1)),
+        values_(a) {
+    ATTUNE_CHECK(by_rows_ || a.stride(0) == 1);
+    const bool as_it_should = !pairs_ && by_rows_ && (a.stride(0) == width_ || rows() == 1);
+    if (!as_it_should) copy_ = at::empty({rows(), width_}, at::kInt);
   }
-  const int64_t width = (k + 1) / 2;
-  std::vector<uint32_t> rounded(width * (end - begin));
-  for (int64_t i = 0; i < width; ++i) {
-    const float* const even = a + 2 * i * stride + begin;
-    InterleavePairs(even, 2 * i + 1 < k ? even + stride : nullptr, end - begin,
-                    rounded.data() + i * (end - begin));
+
+  int64_t rows() const { return values_.size(0); }
+  bool borrows() const { return !copy_.defined(); }
+  const void* Row(int64_t row) const {
+    return borrows() ? static_cast<const void*>(values_.data_ptr<float>() + row * width_)
+                     : copy_.data_ptr<int>() + row * width_;
   }
-  Transpose(reinterpret_cast<const float*>(rounded.data()), width, end - begin, end - begin,
-            reinterpret_cast<float*>(out + begin * width), width);
+
+  // Rows [begin, end); several threads may fill different ones.
+  void Fill(int64_t begin, int64_t end) {
+    const float* const values = values_.data_ptr<float>();
+    auto* const out = reinterpret_cast<uint32_t*>(copy_.data_ptr<int>());
+    if (!by_rows_) return FillTransposed(values + begin, end - begin, out + begin * width_);
+    for (int64_t row = begin; row < end; ++row) {
+      const float* const from = values + row * values_.stride(0);
+      if (pairs_) {
+        RoundPairs(from, 1, values_.size(1), out + row * width_);
+      } else {
+        std::copy_n(from, width_, reinterpret_cast<float*>(out + row * width_));
+      }
+    }
+  }
+
+ private:
+  // Of `count` rows, which are columns of what `from` lies in.
+  void FillTransposed(const float* from, int64_t count, uint32_t* out) const {
+    const int64_t k = values_.size(1);
+    const int64_t stride = values_.stride(1);
+    if (!pairs_) return Transpose(from, k, count, stride, reinterpret_cast<float*>(out), k);
+    std::vector<uint32_t> rounded(width_ * count);
+    for (int64_t i = 0; i < width_; ++i) {
+      const float* const even = from + 2 * i * stride;
+      InterleavePairs(even, 2 * i + 1 < k ? even + stride : nullptr, count,
+                      rounded.data() + i * count);
+    }
+    Transpose(reinterpret_cast<const float*>(rounded.data()), width_, count, count,
+              reinterpret_cast<float*>(out), width_);
+  }
+
+  const bool pairs_;
+  const bool by_rows_;
+  const int64_t width_;      // of a row, in elements of 4 bytes
+  const at::Tensor values_;  // kept alive
+  at::Tensor copy_;          // undefined: the values themselves
+};
+
+LeftFactor Filled(const at::Tensor& a, TensorType precision) {
+  LeftFactor factor(a, precision);
+  if (factor.borrows()) return factor;
+  ForPieces(factor.rows(), kFilledRows,
+            [&](int64_t begin, int64_t end) { factor.Fill(begin, end); });
+  return factor;
+}
+
+MatrixShape ShapeOf(const at::Tensor& weight_NK) {
+  return {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0), weight_NK.stride(1)};
+}
+
+// Of the parts of an outer product that an example adds: dy^T and x^T, to be filled.
+struct OuterFactors {
+  LeftFactor dy_NR;
+  PackedMatrix x_KR;
+  at::Tensor x;  // what x_KR is filled with
+};
+
+std::vector<OuterFactors> FilledOuterFactors(const at::Tensor& dy_RN, const at::Tensor& x_RK,
+                                             const at::Tensor& examples, TensorType precision) {
+  std::vector<OuterFactors> factors;
+  const int64_t* const offsets = examples.data_ptr<int64_t>();
+  for (int64_t e = 0; e + 1 < examples.size(0); ++e) {
+    const int64_t rows = offsets[e + 1] - offsets[e];
+    if (rows == 0) continue;
+    const at::Tensor x = x_RK.narrow(0, offsets[e], rows).t();
+    factors.push_back({LeftFactor(dy_RN.narrow(0, offsets[e], rows).t(), precision),
+                       PackedMatrix(x.size(0), rows, precision, ProductsOf(precision)), x});
+  }
+  // All at once: each loop over pieces costs some microseconds.
+  const int64_t left = Pieces(dy_RN.size(1), kFilledRows);
+  const int64_t right = Pieces(x_RK.size(1), kFilledRows);
+  ForPieces(static_cast<int64_t>(factors.size()) * (left + right), 1, [&](int64_t piece, int64_t) {
+    OuterFactors& of = factors[piece / (left + right)];
+    const int64_t part = piece % (left + right);
+    if (part < left) {
+      if (of.dy_NR.borrows()) return;
+      of.dy_NR.Fill(part * kFilledRows, std::min(of.dy_NR.rows(), (part + 1) * kFilledRows));
+    } else {
+      constexpr int64_t kPanels = kFilledRows / PackedMatrix::kPanelWidth;
+      const int64_t first = (part - left) * kPanels;
+      of.x_KR.FillPanels(ViewOf(of.x.data_ptr<float>()), ShapeOf(of.x),
+                         {first, std::min(of.x_KR.panel_count(), first + kPanels)});
+    }
+  });
+  return factors;
 }
 
 // work(rows, panels) for parts of a product of `rows` rows.
@@ -63,8 +155,7 @@ int64_t PanelsOfPiece(const PackedMatrix& w) {
 }  // namespace
 
 PackedMatrix PackedFactor(const at::Tensor& weight_NK, TensorType precision) {
-  const MatrixShape shape = {weight_NK.size(0), weight_NK.size(1), weight_NK.stride(0),
-                             weight_NK.stride(1)};
+  const MatrixShape shape = ShapeOf(weight_NK);
   PackedMatrix packed(shape.n, shape.k, precision, ProductsOf(precision));
   const TensorView values = ViewOf(weight_NK.data_ptr<float>());
   ForPieces(packed.panel_count(), PanelsOfPiece(packed), [&](int64_t begin, int64_t end) {
@@ -73,38 +164,9 @@ PackedMatrix PackedFactor(const at::Tensor& weight_NK, TensorType precision) {
   return packed;
 }
 
-LeftFactor::LeftFactor(const at::Tensor& a, TensorType precision)
-    : rows_(a.size(0)),
-      width_(precision == TensorType::kBf16 ? (a.size(1) + 1) / 2 : a.size(1)),
-      values_(a) {
-  const bool pairs = precision == TensorType::kBf16;
-  const int64_t k = a.size(1);
-  const bool by_rows = a.stride(1) == 1 || k == 1;
-  if (!pairs && by_rows && (a.stride(0) == k || rows_ == 1)) return;
-  ATTUNE_CHECK(by_rows || a.stride(0) == 1);
-  copy_.resize(rows_ * width_);
-  const float* const values = a.data_ptr<float>();
-  ForPieces(rows_, kTransposedRows, [&](int64_t begin, int64_t end) {
-    if (!by_rows) return CopyTransposed(values, k, a.stride(1), begin, end, pairs, copy_.data());
-    for (int64_t row = begin; row < end; ++row) {
-      const float* const from = values + row * a.stride(0);
-      uint32_t* const to = copy_.data() + row * width_;
-      if (pairs) {
-        RoundPairs(from, 1, k, to);
-      } else {
-        std::copy_n(from, k, reinterpret_cast<float*>(to));
-      }
-    }
-  });
-}
-
-const void* LeftFactor::Row(int64_t row) const {
-  if (!copy_.empty()) return copy_.data() + row * width_;
-  return values_.data_ptr<float>() + row * width_;
-}
-
 at::Tensor MatMulRows(const at::Tensor& x_RK, const PackedMatrix& w) {
-  const LeftFactor x(x_RK, w.products() == Products::kBf16 ? TensorType::kBf16 : TensorType::kF32);
+  const LeftFactor x =
+      Filled(x_RK, w.products() == Products::kBf16 ? TensorType::kBf16 : TensorType::kF32);
   at::Tensor y_RN = NewRows(x.rows(), w.n());
   float* const y = y_RN.data_ptr<float>();
   ForTiles(x.rows(), kPieceRows, w.panel_count(), PanelsOfPiece(w),
@@ -117,7 +179,7 @@ at::Tensor MatMulRows(const at::Tensor& x_RK, const PackedMatrix& w) {
 
 void AddMatMulRows(const at::Tensor& x_RK, const PackedMatrix& w, TensorType precision,
                    const at::Tensor& sums_RN) {
-  const LeftFactor x(x_RK, precision);
+  const LeftFactor x = Filled(x_RK, precision);
   double* const sums = sums_RN.data_ptr<double>();
   ForTiles(x.rows(), kPieceRows, w.panel_count(), PanelsOfPiece(w),
            [&](PanelRange rows, PanelRange panels) {
@@ -131,24 +193,14 @@ void AddOuterProducts(const at::Tensor& dy_RN, const at::Tensor& x_RK, const at:
   if (gradient_NK.stride(1) != 1) {
     return AddOuterProducts(x_RK, dy_RN, examples, precision, gradient_NK.t());
   }
-  struct Factors {
-    LeftFactor dy_NR;
-    PackedMatrix x_KR;
-  };
-  std::vector<Factors> factors;
-  const int64_t* const offsets = examples.data_ptr<int64_t>();
-  for (int64_t e = 0; e + 1 < examples.size(0); ++e) {
-    const int64_t rows = offsets[e + 1] - offsets[e];
-    if (rows == 0) continue;
-    factors.push_back({LeftFactor(dy_RN.narrow(0, offsets[e], rows).t(), precision),
-                       PackedFactor(x_RK.narrow(0, offsets[e], rows).t(), precision)});
-  }
+  const std::vector<OuterFactors> factors =
+      FilledOuterFactors(dy_RN, x_RK, examples, precision);
   if (factors.empty()) return;
   double* const gradient = gradient_NK.data_ptr<double>();
   const int64_t stride = gradient_NK.stride(0);
   ForTiles(dy_RN.size(1), kGradientRows, factors[0].x_KR.panel_count(), kGradientPanels,
            [&](PanelRange rows, PanelRange panels) {
-             for (const Factors& of : factors) {
+             for (const OuterFactors& of : factors) {
                AddMatMulPanels(of.dy_NR.Row(rows.begin), rows.end - rows.begin, of.x_KR, panels,
                                gradient + rows.begin * stride, stride);
              }

@@ -7,7 +7,6 @@
 #define ATTUNE_WORKER_PRODUCTS_H_
 
 #include <cstdint>
-#include <vector>
 
 #include <ATen/core/Tensor.h>
 
@@ -19,22 +18,6 @@ namespace attune {
 // A right factor: [n, k] of any strides, for x W^T. Packed anew for each pass, which costs little
 // beside the products of some hundred rows, and saves a copy of every weight.
 PackedMatrix PackedFactor(const at::Tensor& weight_NK, TensorType precision);
-
-// A left factor as the kernels read it: rows of k values one after the other, or of pairs of bf16.
-class LeftFactor {
- public:
-  // Of a [m, k]; one of its strides is 1. Borrows what lies as it should.
-  LeftFactor(const at::Tensor& a, TensorType precision);
-
-  int64_t rows() const { return rows_; }
-  const void* Row(int64_t row) const;
-
- private:
-  const int64_t rows_;
-  const int64_t width_;  // of a row, in elements of 4 bytes
-  const at::Tensor values_;  // kept alive
-  std::vector<uint32_t> copy_;  // empty: the values themselves
-};
 
 // x W^T [R, N]. The numbers of a row are those of the sampler, whatever rows it is computed with.
 at::Tensor MatMulRows(const at::Tensor& x_RK, const PackedMatrix& w);

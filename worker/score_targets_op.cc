@@ -27,7 +27,7 @@ int64_t ChunkRows(int64_t vocab) { return std::max<int64_t>(1, kChunkLogits / vo
 // over them lose what matters.
 int64_t ChunkTokens(int64_t rows) {
   constexpr int64_t kUnit = 8 * PackedMatrix::kPanelWidth;
-  constexpr int64_t kMost = 16 * kUnit;
+  constexpr int64_t kMost = 4 * kUnit;
   const int64_t fit = kChunkLogits / std::max<int64_t>(1, rows) / kUnit * kUnit;
   return std::clamp(fit, kUnit, kMost);
 }
