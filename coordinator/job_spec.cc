@@ -183,6 +183,7 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
                                          "; not supported by this build; use 0 or 1"));
   }
   CheckEnum("precision", training.precision(), &block);
+  CheckEnum("optim", training.optim(), &block);
   if (training.has_lora()) CheckLora(training.lora(), violations);
 }
 

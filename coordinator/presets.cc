@@ -46,6 +46,7 @@ constexpr char kDefaults[] = R"(
     adam_epsilon: 1e-8
     zero_stage: 1
     precision: PRECISION_FP32
+    optim: OPTIMIZER_ADAMW_TORCH
   }
   evaluation { holdout_prompts: 64 gate: GATE_CONTINUE gate_win_rate: 0.5 }
   checkpoint { save_total_limit: 3 }

@@ -18,7 +18,7 @@
 #include "worker/pair_probe.h"
 #include "worker/pieces.h"
 #include "worker/schedule.h"
-#include "worker/sharded_adamw.h"
+#include "worker/sharded_optimizer.h"
 #include "worker/train_step.h"
 #include "worker/trained_policy.h"
 #include "worker/training_objective.h"
@@ -35,8 +35,20 @@ uint32_t UpdatesPerEpoch(const v1::TrainRoundRequest& request) {
   return (request.pairs() + batch - 1) / batch;
 }
 
-AdamWOptions OptionsOf(const v1::TrainingSpec& spec) {
-  return {.beta1 = spec.adam_beta1(),
+Optimizer OptimizerOf(const v1::TrainingSpec& spec) {
+  switch (spec.optim()) {
+    case v1::OPTIMIZER_RMSPROP:
+      return Optimizer::kRmsprop;
+    case v1::OPTIMIZER_SGD:
+      return Optimizer::kSgd;
+    default:
+      return Optimizer::kAdamW;
+  }
+}
+
+OptimizerOptions OptionsOf(const v1::TrainingSpec& spec) {
+  return {.optimizer = OptimizerOf(spec),
+          .beta1 = spec.adam_beta1(),
           .beta2 = spec.adam_beta2(),
           .epsilon = spec.adam_epsilon(),
           .weight_decay = spec.weight_decay(),

@@ -12,12 +12,12 @@
 #include "model/tensor_type.h"
 #include "worker/differentiable_model.h"
 #include "worker/lora.h"
-#include "worker/sharded_adamw.h"
+#include "worker/sharded_optimizer.h"
 
 namespace attune {
 
 struct TrainedPolicyOptions {
-  AdamWOptions optimizer;
+  OptimizerOptions optimizer;
   TensorType precision;
 };
 
@@ -40,7 +40,7 @@ class TrainedPolicy {
   const DifferentiableModel& model() const { return model_; }
 
   // One update with the gradients of all ranks, which are zero afterwards; returns their norm as
-  // ShardedAdamW::Step: that of the adapter where one is trained.
+  // ShardedOptimizer::Step: that of the adapter where one is trained.
   [[nodiscard]] absl::StatusOr<double> Step(Collective& ranks, double learning_rate);
 
   // Of a policy with an adapter:
@@ -64,7 +64,7 @@ class TrainedPolicy {
   absl::Span<const float> base_;
   std::vector<float> adapter_;  // padded
   DifferentiableModel model_;
-  ShardedAdamW optimizer_;
+  ShardedOptimizer optimizer_;
 };
 
 }  // namespace attune

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/digest.h"
 #include "rpc/grpc_status.h"
-#include "worker/sharded_adamw.h"
+#include "worker/sharded_optimizer.h"
 
 namespace attune {
 namespace {

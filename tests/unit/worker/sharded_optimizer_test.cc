@@ -1,4 +1,4 @@
-#include "worker/sharded_adamw.h"
+#include "worker/sharded_optimizer.h"
 
 #include <cmath>
 #include <limits>
@@ -16,7 +16,7 @@ std::vector<TensorSpec> Layout() {
   return {{"matrix", {2, 3}, 0, 6}, {"norm", {5}, 6, 5}};
 }
 
-AdamWOptions Options() {
+OptimizerOptions Options() {
   return {.beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 0.2,
           .zero_stage = 1};
 }
@@ -24,10 +24,10 @@ AdamWOptions Options() {
 float Gradient(int step, int64_t i) { return 0.1f * static_cast<float>(std::sin(step * 7 + i)); }
 
 // Parameters after some updates, each rank giving an equal part of the gradient.
-std::vector<float> Train(int ranks, const AdamWOptions& options, std::vector<double>* norms) {
+std::vector<float> Train(int ranks, const OptimizerOptions& options, std::vector<double>* norms) {
   std::vector<float> result;
   EXPECT_OK(RunLocalRanks(ranks, [&](Collective& collective) -> absl::Status {
-    ShardedAdamW optimizer(Layout(), options, collective);
+    ShardedOptimizer optimizer(Layout(), options, collective);
     const int64_t padded = SliceSize(kCount, ranks) * ranks;
     std::vector<float> parameters(padded);
     std::vector<double> gradients(padded);
@@ -50,7 +50,7 @@ std::vector<float> Train(int ranks, const AdamWOptions& options, std::vector<dou
 
 // PyTorch's AdamW and clip_grad_norm_ in float64.
 std::vector<double> Expected(std::vector<double>* norms) {
-  const AdamWOptions options = Options();
+  const OptimizerOptions options = Options();
   std::vector<double> parameters(kCount), first(kCount), second(kCount);
   for (int64_t i = 0; i < kCount; ++i) parameters[i] = 0.3 * static_cast<double>(i - 5);
   for (int step = 0; step < 4; ++step) {
@@ -72,7 +72,7 @@ std::vector<double> Expected(std::vector<double>* norms) {
   return parameters;
 }
 
-TEST(ShardedAdamWTest, IsAdamWWithClippingAndDecayOfMatricesOnly) {
+TEST(ShardedOptimizerTest, IsAdamWWithClippingAndDecayOfMatricesOnly) {
   std::vector<double> norms, expected_norms;
   const std::vector<float> actual = Train(1, Options(), &norms);
   const std::vector<double> expected = Expected(&expected_norms);
@@ -81,7 +81,31 @@ TEST(ShardedAdamWTest, IsAdamWWithClippingAndDecayOfMatricesOnly) {
   for (int step = 0; step < 4; ++step) EXPECT_NEAR(norms[step], expected_norms[step], 1e-7);
 }
 
-TEST(ShardedAdamWTest, RanksAgreeWithOne) {
+// torch.optim.RMSprop with alpha 0.99 and torch.optim.SGD, in float64.
+TEST(ShardedOptimizerTest, IsRmspropOrSgdToo) {
+  for (const Optimizer optimizer : {Optimizer::kRmsprop, Optimizer::kSgd}) {
+    OptimizerOptions options = Options();
+    options.optimizer = optimizer;
+    options.max_grad_norm = 0;
+    std::vector<double> expected(kCount), squares(kCount), norms;
+    for (int64_t i = 0; i < kCount; ++i) expected[i] = 0.3 * static_cast<double>(i - 5);
+    for (int step = 0; step < 4; ++step) {
+      for (int64_t i = 0; i < kCount; ++i) {
+        const double decay = i < 6 ? options.weight_decay : 0;
+        double g = Gradient(step, i) + decay * expected[i];
+        squares[i] = 0.99 * squares[i] + 0.01 * g * g;
+        if (optimizer == Optimizer::kRmsprop) g /= std::sqrt(squares[i]) + options.epsilon;
+        expected[i] -= 0.01 * (step + 1) * g;
+      }
+    }
+    for (int ranks : {1, 3}) {
+      const std::vector<float> actual = Train(ranks, options, &norms);
+      for (int64_t i = 0; i < kCount; ++i) EXPECT_NEAR(actual[i], expected[i], 2e-6) << i;
+    }
+  }
+}
+
+TEST(ShardedOptimizerTest, RanksAgreeWithOne) {
   std::vector<double> one_norms, norms;
   const std::vector<float> one = Train(1, Options(), &one_norms);
   for (int ranks : {2, 3}) {
@@ -90,8 +114,8 @@ TEST(ShardedAdamWTest, RanksAgreeWithOne) {
   }
 }
 
-TEST(ShardedAdamWTest, StageZeroGivesTheNumbersOfStageOne) {
-  AdamWOptions whole = Options();
+TEST(ShardedOptimizerTest, StageZeroGivesTheNumbersOfStageOne) {
+  OptimizerOptions whole = Options();
   whole.zero_stage = 0;
   for (int ranks : {1, 2, 3}) {
     std::vector<double> norms0, norms1;
@@ -100,9 +124,9 @@ TEST(ShardedAdamWTest, StageZeroGivesTheNumbersOfStageOne) {
   }
 }
 
-TEST(ShardedAdamWTest, ANonFiniteGradientFailsEveryRankAndChangesNothing) {
+TEST(ShardedOptimizerTest, ANonFiniteGradientFailsEveryRankAndChangesNothing) {
   EXPECT_OK(RunLocalRanks(2, [](Collective& collective) -> absl::Status {
-    ShardedAdamW optimizer(Layout(), Options(), collective);
+    ShardedOptimizer optimizer(Layout(), Options(), collective);
     std::vector<float> parameters(12, 1.0f);
     std::vector<double> gradients(12, 0.0);
     if (collective.rank() == 1) gradients[10] = std::numeric_limits<double>::infinity();
@@ -114,8 +138,8 @@ TEST(ShardedAdamWTest, ANonFiniteGradientFailsEveryRankAndChangesNothing) {
   }));
 }
 
-TEST(ShardedAdamWTest, NoClippingWhenTheLimitIsZero) {
-  AdamWOptions options = Options();
+TEST(ShardedOptimizerTest, NoClippingWhenTheLimitIsZero) {
+  OptimizerOptions options = Options();
   options.max_grad_norm = 0;
   std::vector<double> norms;
   EXPECT_NE(Train(1, options, &norms), Train(1, Options(), &norms));
