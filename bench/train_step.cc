@@ -40,6 +40,7 @@ struct Flags {
   int threads = ProcessorCount();
   int repetitions = 3;
   bool reference = false;
+  bool gradient_checkpointing = false;
 };
 
 // Tokens of a prompt and its two responses.
@@ -134,7 +135,8 @@ class Bench {
                                .weight_decay = 0,
                                .max_grad_norm = 1,
                                .zero_stage = 0},
-                 .precision = precision},
+                 .precision = precision,
+                 .gradient_checkpointing = flags.gradient_checkpointing},
                 ranks, std::move(weights)) {
     if (flags.reference) {
       reference_.emplace(config_, absl::MakeSpan(reference_weights_), absl::Span<double>(),
@@ -193,6 +195,7 @@ class Bench {
         {"pairs", pairs_.size()},
         {"lengths", flags_.lengths_of.empty() ? "128+128" : "ragged"},
         {"reference", flags_.reference ? "computed" : "recorded"},
+        {"gradient_checkpointing", flags_.gradient_checkpointing},
         {"distinct_tokens", tokens},
         {"threads", flags_.threads},
         {"value", step},
@@ -261,6 +264,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", flags.threads, "of the rank");
   app.add_option("--repetitions", flags.repetitions, "the median counts");
   app.add_flag("--reference", flags.reference, "run a reference model instead of recorded numbers");
+  app.add_flag("--gradient-checkpointing", flags.gradient_checkpointing, "run layers again");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = attune::Run(flags);
   if (status.ok()) return 0;

@@ -47,6 +47,7 @@ constexpr char kDefaults[] = R"(
     zero_stage: 1
     precision: PRECISION_FP32
     optim: OPTIMIZER_ADAMW_TORCH
+    gradient_checkpointing: false
   }
   evaluation { holdout_prompts: 64 gate: GATE_CONTINUE gate_win_rate: 0.5 }
   checkpoint { save_total_limit: 3 }

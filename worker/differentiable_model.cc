@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "model/layout.h"
+#include "worker/checkpointed_op.h"
 
 namespace attune {
 namespace {
@@ -46,10 +47,12 @@ class TensorViews {
 }  // namespace
 
 DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
-                                         absl::Span<double> gradients, TensorType precision)
+                                         absl::Span<double> gradients, TensorType precision,
+                                         bool gradient_checkpointing)
     : config_(config),
       precision_(precision),
       frozen_(gradients.empty()),
+      checkpoints_(gradient_checkpointing),
       root_(at::empty({0}).set_requires_grad(!frozen_)) {
   const std::vector<TensorSpec> layout = WeightLayout(config);
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) >= WeightCount(layout));
@@ -124,17 +127,28 @@ HeadRows DifferentiableModel::RunLayers(const PackedSequences& batch) const {
     x = AddOp(x, EmbeddingOp(root_, positions_, rows.positions));
   }
   if (config_.embedding_scale != 1) x = x * config_.embedding_scale;
-  const auto add_block = [&](const NormParameters& post_norm, const at::Tensor& out) {
-    x = AddOp(x, config_.post_norms ? NormOp(out, post_norm) : out);
-  };
   for (int64_t i = 0; i < config_.num_layers; ++i) {
-    const Layer& layer = layers_[i];
-    add_block(layer.attention_post_norm,
-              Attend(layer, config_.window(i), NormOp(x, layer.attention_norm), rows));
-    add_block(layer.mlp_post_norm, RunMlp(layer, NormOp(x, layer.mlp_norm), rows));
+    if (checkpoints_ && at::GradMode::is_enabled()) {
+      x = CheckpointedOp([=](const at::Tensor& input) { return RunLayer(i, input, rows); }, x);
+    } else {
+      x = RunLayer(i, x, rows);
+    }
   }
   const at::Tensor last = at::index_select(x, 0, IndexTensor(batch.target_rows));
   return {NormOp(last, final_norm_), &head_, config_.logit_softcap};
+}
+
+at::Tensor DifferentiableModel::RunLayer(int64_t index, const at::Tensor& x,
+                                         const Rows& rows) const {
+  const Layer& layer = layers_[index];
+  const auto block = [&](const NormParameters& post_norm, const at::Tensor& out) {
+    return config_.post_norms ? NormOp(out, post_norm) : out;
+  };
+  const at::Tensor attended =
+      Attend(layer, config_.window(index), NormOp(x, layer.attention_norm), rows);
+  const at::Tensor between = AddOp(x, block(layer.attention_post_norm, attended));
+  const at::Tensor out = RunMlp(layer, NormOp(between, layer.mlp_norm), rows);
+  return AddOp(between, block(layer.mlp_post_norm, out));
 }
 
 DifferentiableModel::Rows DifferentiableModel::RowsOf(const PackedSequences& batch) const {

@@ -54,8 +54,12 @@ class DifferentiableModel {
   // ones. With `precision` kBf16, linear weights and embeddings
   // are rounded to that for both passes, as Policy::Create rounds them; `parameters` keep their
   // precision.
+  // With `gradient_checkpointing` a backward pass has kept of each layer its input alone, and runs
+  // the layer again: a third more arithmetic, the same gradients bit for bit, and of a token and
+  // layer 4 hidden_size bytes instead of about ten times as many.
   DifferentiableModel(const ModelConfig& config, absl::Span<float> parameters,
-                      absl::Span<double> gradients, TensorType precision = TensorType::kF32);
+                      absl::Span<double> gradients, TensorType precision = TensorType::kF32,
+                      bool gradient_checkpointing = false);
 
   // Of a language model:
   // Natural log-probability of every target given all tokens before it, [targets], with gradients.
@@ -94,6 +98,7 @@ class DifferentiableModel {
 
   // The layers: from tokens to what the head makes the logits of the targets from.
   HeadRows RunLayers(const PackedSequences& batch) const;
+  at::Tensor RunLayer(int64_t index, const at::Tensor& x, const Rows& rows) const;
   Rows RowsOf(const PackedSequences& batch) const;
   // Of each head of x.
   at::Tensor NormaliseHeads(const NormParameters& norm, const at::Tensor& x) const;
@@ -104,6 +109,7 @@ class DifferentiableModel {
   const ModelConfig config_;
   const TensorType precision_;
   const bool frozen_;
+  const bool checkpoints_;
   const at::Tensor root_;  // of every graph: a leaf without elements
   EmbeddingTable embeddings_;
   EmbeddingTable positions_;  // undefined with rotary embeddings

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/clock.h"
 #include "common/status_macros.h"
 #include "model/tensor_type.h"
 #include "model/weights.h"
@@ -86,6 +87,13 @@ std::unique_ptr<const DifferentiableModel> MakeReference(PolicyWeights* referenc
       reference->config, absl::MakeSpan(reference->weights), absl::Span<double>(), precision);
 }
 
+// Where the time of an update went on this rank, in seconds.
+struct UpdateTime {
+  double compute = 0;    // forward and backward passes, and losses
+  double agreement = 0;  // sums over ranks, and waiting for the slowest of them
+  double optimizer = 0;  // reduction of gradients, update, gathering of weights
+};
+
 // A policy that the round trains, and what for.
 struct Trainee {
   TrainingObjective objective;
@@ -109,7 +117,8 @@ class RoundTrainer {
         adapters_(adapters),
         reference_(MakeReference(reference, PrecisionOf(request.training()))) {
     const TrainedPolicyOptions options = {OptionsOf(request.training()),
-                                          PrecisionOf(request.training())};
+                                          PrecisionOf(request.training()),
+                                          request.training().gradient_checkpointing()};
     if (adapters == nullptr) {
       AddTrainee(objective, 1, std::make_unique<TrainedPolicy>(config, options, ranks,
                                                                std::move(base_)));
@@ -203,6 +212,8 @@ class RoundTrainer {
   // each other as they were before it.
   absl::Status RunUpdate(uint32_t done, absl::Span<const v1::TrainingPair> pairs) {
     const std::string name = absl::StrCat("update ", done + 1, " of ", UpdatesOfRound(request_));
+    const Stopwatch whole;
+    time_ = UpdateTime();
     std::vector<UpdateSums> sums;
     for (Trainee& trainee : trainees_) {
       ATTUNE_ASSIGN_OR_RETURN(sums.emplace_back(),
@@ -211,6 +222,7 @@ class RoundTrainer {
     }
     const double learning_rate =
         LearningRate(request_.training(), done, UpdatesOfRound(request_));
+    const Stopwatch stepping;
     std::vector<double> norms;
     for (Trainee& trainee : trainees_) {
       const absl::StatusOr<double> norm =
@@ -218,8 +230,10 @@ class RoundTrainer {
       ATTUNE_RETURN_IF_ERROR(Annotate(norm.status(), name));
       norms.push_back(*norm);
     }
+    time_.optimizer = stepping.Seconds();
     tokens_ += sums[0].tokens;
-    Report(done, learning_rate * trainees_[0].learning_rate_ratio, norms[0], sums);
+    Report(done, learning_rate * trainees_[0].learning_rate_ratio, norms[0], sums,
+           whole.Seconds());
     return absl::OkStatus();
   }
 
@@ -227,16 +241,17 @@ class RoundTrainer {
   absl::StatusOr<UpdateSums> Accumulate(Trainee& trainee, uint32_t update_pairs,
                                         absl::Span<const v1::TrainingPair> pairs,
                                         const std::string& name) {
+    const Stopwatch computing;
     ATTUNE_ASSIGN_OR_RETURN(const CoupledLosses coupled,
                             EvaluateTogether(trainee.objective, trainee.models, pairs,
                                              update_pairs, ranks_, hooks_.stop(), &rewards_));
-    ATTUNE_ASSIGN_OR_RETURN(
-        const UpdateSums sums,
-        OverAllRanks(ranks_,
-                     AccumulateGradients(trainee.objective, trainee.models, coupled, pairs,
-                                         request_.training().per_device_train_batch_size(),
-                                         update_pairs),
-                     hooks_.stop()));
+    const absl::StatusOr<UpdateSums> mine =
+        AccumulateGradients(trainee.objective, trainee.models, coupled, pairs,
+                            request_.training().per_device_train_batch_size(), update_pairs);
+    time_.compute += computing.Seconds();
+    const Stopwatch agreeing;
+    ATTUNE_ASSIGN_OR_RETURN(const UpdateSums sums, OverAllRanks(ranks_, mine, hooks_.stop()));
+    time_.agreement += agreeing.Seconds();
     if (sums.pairs != update_pairs) {
       return absl::InternalError(absl::StrCat(name, " got ", sums.pairs, " pairs instead of ",
                                               update_pairs));
@@ -250,7 +265,7 @@ class RoundTrainer {
 
   // `of_policies`: of the one that is the policy first.
   void Report(uint32_t done, double learning_rate, double norm,
-              const std::vector<UpdateSums>& of_policies) {
+              const std::vector<UpdateSums>& of_policies, double seconds) {
     const UpdateSums& sums = of_policies[0];
     v1::StepMetrics step;
     step.set_step(done + 1);
@@ -276,6 +291,11 @@ class RoundTrainer {
     values["learning_rate"] = learning_rate;
     values["epoch"] = static_cast<double>(done + 1) / UpdatesPerEpoch(request_);
     values["num_tokens"] = tokens_;
+    values["tokens_per_second"] = sums.tokens / seconds;
+    values["time/step"] = seconds;
+    values["time/compute"] = time_.compute;
+    values["time/agreement"] = time_.agreement;
+    values["time/optimizer"] = time_.optimizer;
     hooks_.on_step(step);
   }
 
@@ -300,6 +320,7 @@ class RoundTrainer {
   std::vector<Trainee> trainees_;                               // the policy first
   RunningMean rewards_;
   std::vector<v1::TrainingPair> to_probe_;
+  UpdateTime time_;    // of the update
   double tokens_ = 0;  // of the round so far
 };
 

@@ -25,7 +25,8 @@ TrainedPolicy::TrainedPolicy(const ModelConfig& config, const TrainedPolicyOptio
       weight_count_(weights.size()),
       weights_(Padded(std::move(weights), ranks.size())),
       gradients_(weights_.size()),
-      model_(config, absl::MakeSpan(weights_), absl::MakeSpan(gradients_), options.precision),
+      model_(config, absl::MakeSpan(weights_), absl::MakeSpan(gradients_), options.precision,
+             options.gradient_checkpointing),
       optimizer_(lora == nullptr ? WeightLayout(config) : lora->tensors, options.optimizer, ranks) {
 }
 

@@ -19,6 +19,7 @@ namespace attune {
 struct TrainedPolicyOptions {
   OptimizerOptions optimizer;
   TensorType precision;
+  bool gradient_checkpointing = false;  // as of DifferentiableModel
 };
 
 // Equal on all ranks but for the gradients. Not thread-safe, and stays where it is.
