@@ -1,6 +1,6 @@
 // train_step: what one update of DPO costs: forward, backward, clipping, AdamW. First it checks
 // that pairs run through the model together add the gradient that they add one at a time; then it
-// measures. JSON lines.
+// measures. Under mpirun ranks share the pairs. JSON lines.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -38,6 +38,7 @@ struct Flags {
   std::string lengths_of;
   size_t pairs = 8;
   int threads = ProcessorCount();
+  uint32_t zero_stage = 1;
   int repetitions = 3;
   bool reference = false;
   bool gradient_checkpointing = false;
@@ -112,8 +113,8 @@ double PeakGigaflops(TensorType precision) {
   for (int i = 0; i < 10; ++i) {
     const absl::Time start = absl::Now();
     MatMulRows(x, packed);
-    best = std::max(best, 2e-9 * kRows * kOutputs * kInputs /
-                              absl::ToDoubleSeconds(absl::Now() - start));
+    best = std::max(best,
+                    2e-9 * kRows * kOutputs * kInputs / absl::ToDoubleSeconds(absl::Now() - start));
   }
   return best;
 }
@@ -134,7 +135,7 @@ class Bench {
                                .epsilon = 1e-8,
                                .weight_decay = 0,
                                .max_grad_norm = 1,
-                               .zero_stage = 0},
+                               .zero_stage = flags.zero_stage},
                  .precision = precision,
                  .gradient_checkpointing = flags.gradient_checkpointing},
                 ranks, std::move(weights)) {
@@ -148,13 +149,14 @@ class Bench {
     request.mutable_objective()->set_ld_alpha(1);
     request.set_responses(2);
     objective_ = TrainingObjectiveOf(request).value();
+    for (size_t i = ranks.rank(); i < pairs_.size(); i += ranks.size()) mine_.push_back(pairs_[i]);
   }
 
   absl::StatusOr<UpdateSums> Accumulate(size_t pass_pairs) {
-    const TrainingModels models = {
-        .config = &config_, .policy = &policy_.model(),
-        .reference = reference_.has_value() ? &*reference_ : nullptr};
-    return AccumulateGradients(objective_, models, {}, pairs_, pass_pairs,
+    const TrainingModels models = {.config = &config_,
+                                   .policy = &policy_.model(),
+                                   .reference = reference_.has_value() ? &*reference_ : nullptr};
+    return AccumulateGradients(objective_, models, {}, mine_, pass_pairs,
                                static_cast<int64_t>(pairs_.size()));
   }
 
@@ -178,6 +180,7 @@ class Bench {
     ATTUNE_RETURN_IF_ERROR(Check());
     std::vector<double> seconds, backward;
     for (int i = 0; i < flags_.repetitions; ++i) {
+      ATTUNE_RETURN_IF_ERROR(ranks_.Barrier());
       const absl::Time start = absl::Now();
       ATTUNE_RETURN_IF_ERROR(Accumulate(flags_.pairs).status());
       backward.push_back(absl::ToDoubleSeconds(absl::Now() - start));
@@ -188,29 +191,30 @@ class Bench {
     const auto tokens = static_cast<double>(DistinctTokens(pairs_));
     const auto parameters = static_cast<double>(WeightCount(WeightLayout(config_)));
     const double useful = 6e-9 * parameters * tokens / step;
-    const nlohmann::json line = {
-        {"name", "train_step"},
-        {"model", model},
-        {"precision", precision_ == TensorType::kBf16 ? "bf16" : "fp32"},
-        {"pairs", pairs_.size()},
-        {"lengths", flags_.lengths_of.empty() ? "128+128" : "ragged"},
-        {"reference", flags_.reference ? "computed" : "recorded"},
-        {"gradient_checkpointing", flags_.gradient_checkpointing},
-        {"distinct_tokens", tokens},
-        {"threads", flags_.threads},
-        {"value", step},
-        {"unit", "s"},
-        {"repetitions", flags_.repetitions},
-        {"min", *std::min_element(seconds.begin(), seconds.end())},
-        {"max", *std::max_element(seconds.begin(), seconds.end())},
-        {"optimizer_seconds", step - Median(backward)},
-        {"pairs_per_second", static_cast<double>(pairs_.size()) / step},
-        {"tokens_per_second", tokens / step},
-        {"useful_gflops", useful},
-        {"peak_gflops", peak},
-        {"utilisation", useful / peak},
-        {"peak_memory_bytes", MemoryBytes("VmHWM")}};
-    std::printf("%s\n", line.dump().c_str());
+    const nlohmann::json line = {{"name", "train_step"},
+                                 {"model", model},
+                                 {"precision", precision_ == TensorType::kBf16 ? "bf16" : "fp32"},
+                                 {"pairs", pairs_.size()},
+                                 {"lengths", flags_.lengths_of.empty() ? "128+128" : "ragged"},
+                                 {"reference", flags_.reference ? "computed" : "recorded"},
+                                 {"gradient_checkpointing", flags_.gradient_checkpointing},
+                                 {"distinct_tokens", tokens},
+                                 {"ranks", ranks_.size()},
+                                 {"zero_stage", flags_.zero_stage},
+                                 {"threads", flags_.threads},
+                                 {"value", step},
+                                 {"unit", "s"},
+                                 {"repetitions", flags_.repetitions},
+                                 {"min", *std::min_element(seconds.begin(), seconds.end())},
+                                 {"max", *std::max_element(seconds.begin(), seconds.end())},
+                                 {"optimizer_seconds", step - Median(backward)},
+                                 {"pairs_per_second", static_cast<double>(pairs_.size()) / step},
+                                 {"tokens_per_second", tokens / step},
+                                 {"useful_gflops", useful},
+                                 {"peak_gflops", peak},
+                                 {"utilisation", useful / peak},
+                                 {"peak_memory_bytes", MemoryBytes("VmHWM")}};
+    if (ranks_.rank() == 0) std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);
     return absl::OkStatus();
   }
@@ -219,6 +223,7 @@ class Bench {
   const Flags& flags_;
   const ModelConfig config_;
   const std::vector<v1::TrainingPair> pairs_;
+  std::vector<v1::TrainingPair> mine_;  // of this rank
   const TensorType precision_;
   Collective& ranks_;
   std::vector<float> reference_weights_;
@@ -228,17 +233,15 @@ class Bench {
 };
 
 absl::Status Run(const Flags& flags) {
+  ATTUNE_ASSIGN_OR_RETURN(const auto ranks, MakeMpiCollective());
   SetPieceThreads(flags.threads);
   for (const std::string& model : flags.models) {
     for (const std::string& precision : flags.precisions) {
-      ATTUNE_RETURN_IF_ERROR(RunLocalRanks(1, [&](Collective& ranks) -> absl::Status {
-        SetPieceThreads(flags.threads);
-        ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(model));
-        ATTUNE_ASSIGN_OR_RETURN(std::vector<float> weights, LoadWeights(model, config));
-        Bench bench(flags, std::move(config), std::move(weights),
-                    precision == "bf16" ? TensorType::kBf16 : TensorType::kF32, ranks);
-        return bench.Measure(model);
-      }));
+      ATTUNE_ASSIGN_OR_RETURN(ModelConfig config, LoadModelConfig(model));
+      ATTUNE_ASSIGN_OR_RETURN(std::vector<float> weights, LoadWeights(model, config));
+      Bench bench(flags, std::move(config), std::move(weights),
+                  precision == "bf16" ? TensorType::kBf16 : TensorType::kF32, *ranks);
+      ATTUNE_RETURN_IF_ERROR(bench.Measure(model));
     }
   }
   return absl::OkStatus();
@@ -262,6 +265,8 @@ int main(int argc, char** argv) {
                  "JSONL of pairs as long as real ones; without: 128 + 128 tokens each");
   app.add_option("--pairs", flags.pairs, "of the update");
   app.add_option("--threads", flags.threads, "of the rank");
+  app.add_option("--zero-stage", flags.zero_stage, "0 or 1: state of the optimiser shared out")
+      ->check(CLI::Range(0, 1));
   app.add_option("--repetitions", flags.repetitions, "the median counts");
   app.add_flag("--reference", flags.reference, "run a reference model instead of recorded numbers");
   app.add_flag("--gradient-checkpointing", flags.gradient_checkpointing, "run layers again");

@@ -24,8 +24,8 @@ class Collective {
   virtual int size() const = 0;
 
   virtual absl::Status AllReduceSum(absl::Span<double> values) = 0;
-  // `full` is size() slices of equal length. On rank r the r-th becomes the sum of everybody's r-th;
-  // the others stay.
+  // `full` is size() slices of equal length. On rank r the r-th becomes the sum of everybody's
+  // r-th; the others stay.
   virtual absl::Status ReduceScatterSum(absl::Span<double> full) = 0;
   // The inverse: rank r's slice becomes the r-th of everybody's `full`; it may lie there already.
   virtual absl::Status AllGather(absl::Span<const float> slice, absl::Span<float> full) = 0;
@@ -44,9 +44,8 @@ absl::Status RunLocalRanks(int ranks, const std::function<absl::Status(Collectiv
 // MPI_COMM_WORLD of this process: initialises MPI (thread multiple) now and finalises it when
 // destroyed. A process not started by mpirun is rank 0 of 1. Waiting sleeps instead of spinning; an
 // operation that takes longer than `timeout` is DEADLINE_EXCEEDED with its name and number and the
-// ranks that have not come to it, and the process must then end. Sums are taken in the order of the ranks, as RunLocalRanks
-// does.
-// (comm/collective_mpi.cc)
+// ranks that have not come to it, and the process must then end. Sums are taken in the order of the
+// ranks, as RunLocalRanks does. (comm/collective_mpi.cc)
 inline constexpr absl::Duration kCollectiveTimeout = absl::Minutes(10);
 [[nodiscard]] absl::StatusOr<std::unique_ptr<Collective>> MakeMpiCollective(
     absl::Duration timeout = kCollectiveTimeout);

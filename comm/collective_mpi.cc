@@ -47,10 +47,10 @@ absl::StatusOr<bool> DoneBy(absl::Duration until, MPI_Request* request,
 class Arrivals {
  public:
   absl::Status Open() {
-    ATTUNE_RETURN_IF_ERROR(FromMpi(MPI_Win_allocate(sizeof(uint64_t), sizeof(uint64_t),
-                                                    MPI_INFO_NULL, MPI_COMM_WORLD, &mine_,
-                                                    &window_),
-                                   "window"));
+    ATTUNE_RETURN_IF_ERROR(
+        FromMpi(MPI_Win_allocate(sizeof(uint64_t), sizeof(uint64_t), MPI_INFO_NULL, MPI_COMM_WORLD,
+                                 &mine_, &window_),
+                "window"));
     *mine_ = 0;
     return FromMpi(MPI_Win_lock_all(MPI_MODE_NOCHECK, window_), "lock");
   }
@@ -79,8 +79,8 @@ class Arrivals {
         continue;
       }
       if (*theirs < operation) {
-        missing.push_back(absl::StrCat("rank ", rank, " has not come to it (it is at ", *theirs,
-                                       ")"));
+        missing.push_back(
+            absl::StrCat("rank ", rank, " has not come to it (it is at ", *theirs, ")"));
       }
       delete theirs;
     }
@@ -188,10 +188,10 @@ class MpiCollective : public Collective {
     ATTUNE_ASSIGN_OR_RETURN(const bool done,
                             DoneBy(MonotonicTime() + timeout_, request, operation));
     if (done) return absl::OkStatus();
-    return absl::DeadlineExceededError(absl::StrCat(
-        "collective operation ", operations_, " (", operation, ") is not done after ",
-        absl::FormatDuration(timeout_), ": ", arrivals_.Missing(operations_, size_),
-        "; restart all ranks"));
+    return absl::DeadlineExceededError(
+        absl::StrCat("collective operation ", operations_, " (", operation, ") is not done after ",
+                     absl::FormatDuration(timeout_), ": ", arrivals_.Missing(operations_, size_),
+                     "; restart all ranks"));
   }
 
   // What came from every rank, one after the other, becomes `sums`, in the order of the ranks.

@@ -173,6 +173,7 @@ void CheckTraining(const v1::TrainingSpec& training, Violations* violations) {
   block.Range("num_train_epochs", training.num_train_epochs(), {1, 100});
   block.Range("max_grad_norm", training.max_grad_norm(), {0, 1e6});
   CheckEnum("lr_scheduler_type", training.lr_scheduler_type(), &block);
+  CheckEnum("lr_scheduler_span", training.lr_scheduler_span(), &block);
   block.Range("warmup_ratio", training.warmup_ratio(), share);
   block.Range("weight_decay", training.weight_decay(), {0, 1});
   block.Range("adam_beta1", training.adam_beta1(), share);

@@ -48,6 +48,7 @@ constexpr char kDefaults[] = R"(
     precision: PRECISION_FP32
     optim: OPTIMIZER_ADAMW_TORCH
     gradient_checkpointing: false
+    lr_scheduler_span: LR_SCHEDULER_SPAN_ROUND
   }
   evaluation { holdout_prompts: 64 gate: GATE_CONTINUE gate_win_rate: 0.5 }
   checkpoint { save_total_limit: 3 }

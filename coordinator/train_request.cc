@@ -67,6 +67,7 @@ v1::TrainRoundRequest MakeTrainRequest(const v1::Job& job, const v1::RoundRecord
   v1::TrainRoundRequest request;
   request.set_job(job.name());
   request.set_round(record.round());
+  request.set_rounds(spec.rounds());
   request.set_seed(spec.seed());
   *request.mutable_input() = policies.current;
   *request.mutable_objective() = spec.objective();

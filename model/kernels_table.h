@@ -1,6 +1,7 @@
-// The compiled variants of the kernels of model/kernels.h and model/backward_kernels.h, for its dispatch and for the tests that
-// compare them. Same arguments, but PackedMatrix comes as its parts and
-// Activate is one kernel an activation: kernels_impl.inc says why it does without their headers.
+// The compiled variants of the kernels of model/kernels.h and model/backward_kernels.h, for its
+// dispatch and for the tests that compare them. Same arguments, but PackedMatrix comes as its parts
+// and Activate is one kernel an activation: kernels_impl.inc says why it does without their
+// headers.
 #ifndef ATTUNE_MODEL_KERNELS_TABLE_H_
 #define ATTUNE_MODEL_KERNELS_TABLE_H_
 

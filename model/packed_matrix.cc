@@ -111,7 +111,6 @@ void PackValues(TensorView weight, int64_t rows, const MatrixShape& shape, Tenso
   }
 }
 
-
 bool HasUnitStride(const MatrixShape& shape) {
   return shape.column_stride == 1 || shape.row_stride == 1;
 }

@@ -27,8 +27,8 @@ enum class Products {
           // a quarter of the memory and of what one sequence must read
 };
 
-// A weight matrix W [n, k] rearranged into panels of columns for MatMul (model/kernels.h). Pack once per policy. The
-// values are held in the type given: 2 bytes each where that loses nothing.
+// A weight matrix W [n, k] rearranged into panels of columns for MatMul (model/kernels.h). Pack
+// once per policy. The values are held in the type given: 2 bytes each where that loses nothing.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -39,7 +39,6 @@ class PackedMatrix {
   // Of zeros, for FillPanels: the same in parts, which several threads may do at once.
   PackedMatrix(int64_t n, int64_t k, TensorType type, Products products);
   void FillPanels(TensorView weight, const MatrixShape& shape, PanelRange range);
-
 
   int64_t n() const { return n_; }  // outputs
   int64_t k() const { return k_; }  // inputs

@@ -99,8 +99,13 @@ class HeadBackward {
   HeadBackward(const AttentionShape& shape, int64_t window, const std::vector<float>& keys,
                const std::vector<float>& values, std::vector<double>* dkeys,
                std::vector<double>* dvalues)
-      : shape_(shape), window_(window), dim_(shape.head_dim), keys_(keys), values_(values),
-        dkeys_(*dkeys), dvalues_(*dvalues) {}
+      : shape_(shape),
+        window_(window),
+        dim_(shape.head_dim),
+        keys_(keys),
+        values_(values),
+        dkeys_(*dkeys),
+        dvalues_(*dvalues) {}
 
   // Of the queries [rows, D] at positions from `position` on; dq are their gradients.
   void Run(int64_t position, int64_t rows, const float* q, const float* dout, float* dq) {
@@ -210,7 +215,6 @@ void KeyHeadBackward(const AttentionShape& shape, int64_t window, int64_t kv_hea
   AddSums(prefix, own, dim, dkeys, HeadColumns(out.dk, kv_head, dim));
   AddSums(prefix, own, dim, dvalues, HeadColumns(out.dv, kv_head, dim));
 }
-
 
 struct Attention : Function<Attention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,

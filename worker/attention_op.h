@@ -21,7 +21,8 @@ struct AttentionShape {
 // `segments` [S, 3] int64: rows [begin, end) of each, one segment after the other, and the segment
 // that it continues, -1: none. One that is continued continues none, and its continuations come
 // right after it. A row attends to `window` rows, itself the last; 0: to all from the beginning of
-// its sequence. The backward pass holds scores of a few rows of one head at a time, for each thread.
+// its sequence. The backward pass holds scores of a few rows of one head at a time, for each
+// thread.
 at::Tensor AttentionOp(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                        const at::Tensor& segments, const AttentionShape& shape, int64_t window);
 

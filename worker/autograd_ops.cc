@@ -39,8 +39,7 @@ struct Linear : Function<Linear> {
     Keep(context, linear);
     at::Tensor y_RN = MatMulRows(x_RK, PackedFactor(linear->weight_NK, linear->precision));
     if (linear->bias_N.defined()) {
-      AddBias(linear->bias_N.data_ptr<float>(), y_RN.size(0), y_RN.size(1),
-              y_RN.data_ptr<float>());
+      AddBias(linear->bias_N.data_ptr<float>(), y_RN.size(0), y_RN.size(1), y_RN.data_ptr<float>());
     }
     return y_RN;
   }
@@ -244,8 +243,7 @@ at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear,
   return Linear::apply(x_RK, &linear, examples);
 }
 
-at::Tensor EmbeddingOp(const at::Tensor& root, const EmbeddingTable& table,
-                       const at::Tensor& ids) {
+at::Tensor EmbeddingOp(const at::Tensor& root, const EmbeddingTable& table, const at::Tensor& ids) {
   return Embedding::apply(root, &table, ids);
 }
 

@@ -40,7 +40,7 @@ at::Tensor LinearOp(const at::Tensor& x_RK, const LinearParameters& linear,
 
 struct EmbeddingTable {
   at::Tensor rows_VK;
-  at::Tensor gradient_VK;                    // float64
+  at::Tensor gradient_VK;                   // float64
   TensorType precision = TensorType::kF32;  // what rows are rounded to
 };
 // The rows `ids`. `root` is a leaf for autograd to begin from: if it requires a gradient the

@@ -29,8 +29,8 @@ struct Checkpointed : Function<Checkpointed> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
-    const auto part = c10::static_intrusive_pointer_cast<KeptPart>(
-        context->saved_data["part"].toCapsule());
+    const auto part =
+        c10::static_intrusive_pointer_cast<KeptPart>(context->saved_data["part"].toCapsule());
     at::Tensor x = context->get_saved_variables()[0].detach();
     x.set_requires_grad(true);
     const at::AutoGradMode on(true);

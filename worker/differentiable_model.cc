@@ -64,7 +64,7 @@ DifferentiableModel::DifferentiableModel(const ModelConfig& config, absl::Span<f
   };
   const auto norm = [&](const NormRef& ref) {
     return NormParameters{values.Of(ref.weight), slopes.Of(ref.weight), values.Of(ref.bias),
-                          slopes.Of(ref.bias), config.norm_eps, config.norm_adds_one};
+                          slopes.Of(ref.bias),   config.norm_eps,       config.norm_adds_one};
   };
   const auto linear = [&](const LinearRef& ref) {
     return LinearParameters{.weight_NK = values.WeightOf(ref),
@@ -157,8 +157,7 @@ DifferentiableModel::Rows DifferentiableModel::RowsOf(const PackedSequences& bat
   std::vector<int64_t> positions, segments;
   for (size_t s = 0; s + 1 < batch.offsets.size(); ++s) {
     const int64_t prefix = batch.prefixes[s];
-    const int64_t first =
-        prefix < 0 ? 0 : batch.offsets[prefix + 1] - batch.offsets[prefix];
+    const int64_t first = prefix < 0 ? 0 : batch.offsets[prefix + 1] - batch.offsets[prefix];
     const int64_t length = first + batch.offsets[s + 1] - batch.offsets[s];
     ATTUNE_CHECK(length <= config_.max_position_embeddings);
     for (int64_t position = first; position < length; ++position) positions.push_back(position);
@@ -202,8 +201,7 @@ at::Tensor DifferentiableModel::Attend(const Layer& layer, int64_t window, const
 at::Tensor DifferentiableModel::RunMlp(const Layer& layer, const at::Tensor& h,
                                        const Rows& rows) const {
   const at::Tensor up = LinearOp(h, layer.up, rows.examples);
-  const at::Tensor gate =
-      config_.gated_mlp ? LinearOp(h, layer.gate, rows.examples) : at::Tensor();
+  const at::Tensor gate = config_.gated_mlp ? LinearOp(h, layer.gate, rows.examples) : at::Tensor();
   return LinearOp(config_.gated_mlp ? ActivateOp(config_.activation, gate, up)
                                     : ActivateOp(config_.activation, up, at::Tensor()),
                   layer.down, rows.examples);

@@ -1,7 +1,7 @@
 // The policy during training: its parameters as views into one flat vector, their gradients as
-// views into another, in double precision, and the forward pass of model/policy.h under autograd, on sequences packed
-// without padding. Without gradients, a frozen model: the reference of objectives that ask for its
-// whole distributions.
+// views into another, in double precision, and the forward pass of model/policy.h under autograd,
+// on sequences packed without padding. Without gradients, a frozen model: the reference of
+// objectives that ask for its whole distributions.
 #ifndef ATTUNE_WORKER_DIFFERENTIABLE_MODEL_H_
 #define ATTUNE_WORKER_DIFFERENTIABLE_MODEL_H_
 

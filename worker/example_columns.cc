@@ -311,9 +311,9 @@ absl::StatusOr<std::vector<ExampleColumns>> ColumnsOfExamples(
       columns.push_back(RewardColumns(pairs[e], batches[e], scores.narrow(0, first, count)));
       continue;
     }
-    ATTUNE_ASSIGN_OR_RETURN(columns.emplace_back(),
-                            ColumnsOfExample(objective, models, pairs[e], batches[e],
-                                             pass.Of(first, count)));
+    ATTUNE_ASSIGN_OR_RETURN(
+        columns.emplace_back(),
+        ColumnsOfExample(objective, models, pairs[e], batches[e], pass.Of(first, count)));
   }
   return columns;
 }

@@ -35,8 +35,8 @@ absl::Status Fill(const TrainingModels& models, bool rewards,
       const size_t place = kNumbers * OrderOf(pass[e], batch_size);
       if (place >= values.size()) {
         return absl::InternalError(absl::StrCat("pair ", pass[e].index(), " is number ",
-                                                pass[e].position(), " of update ",
-                                                pass[e].update(), " in a round of fewer pairs"));
+                                                pass[e].position(), " of update ", pass[e].update(),
+                                                " in a round of fewer pairs"));
       }
       const auto reward = [&](int64_t sequence) {
         return columns[e].values[sequence][kRewardColumn].item<double>();

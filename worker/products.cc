@@ -193,8 +193,7 @@ void AddOuterProducts(const at::Tensor& dy_RN, const at::Tensor& x_RK, const at:
   if (gradient_NK.stride(1) != 1) {
     return AddOuterProducts(x_RK, dy_RN, examples, precision, gradient_NK.t());
   }
-  const std::vector<OuterFactors> factors =
-      FilledOuterFactors(dy_RN, x_RK, examples, precision);
+  const std::vector<OuterFactors> factors = FilledOuterFactors(dy_RN, x_RK, examples, precision);
   if (factors.empty()) return;
   double* const gradient = gradient_NK.data_ptr<double>();
   const int64_t stride = gradient_NK.stride(0);

@@ -5,7 +5,11 @@
 
 namespace attune {
 
-double LearningRate(const v1::TrainingSpec& spec, uint32_t update, uint32_t updates) {
+double LearningRate(const v1::TrainingSpec& spec, const SchedulePlace& place) {
+  const bool whole_job = spec.lr_scheduler_span() == v1::LR_SCHEDULER_SPAN_JOB;
+  const double before = whole_job ? double{place.updates} * (place.round - 1) : 0;
+  const double update = before + place.update;
+  const double updates = double{place.updates} * (whole_job ? place.rounds : 1);
   const double peak = spec.learning_rate();
   if (spec.lr_scheduler_type() == v1::LR_SCHEDULER_TYPE_CONSTANT) return peak;
   const double warmup = std::ceil(spec.warmup_ratio() * updates);

@@ -90,9 +90,8 @@ struct LogitSlopes {
     ForPieces(logits.size(0), 1, [&](int64_t row, int64_t) {
       const int64_t tokens = logits.size(1);
       float* const values = logits.data_ptr<float>() + row * tokens;
-      float* const r = reference_logits.defined()
-                           ? reference_logits.data_ptr<float>() + row * tokens
-                           : nullptr;
+      float* const r =
+          reference_logits.defined() ? reference_logits.data_ptr<float>() + row * tokens : nullptr;
       DifferentiateRow(row, tokens, r, targets.data_ptr<int64_t>()[row] - first, values);
     });
   }
@@ -193,14 +192,13 @@ struct ScoreTargets : Function<ScoreTargets> {
                                 data["reference_softcap"].toDouble()};
     const bool refers = reference.hidden_TK.defined();
     const LinearParameters& head = *policy.head;
-    const LogitSlopes slopes = {
-        .softcap = static_cast<float>(policy.softcap),
-        .reference_softcap = static_cast<float>(reference.softcap),
-        .targets = saved[1],
-        .normalisers = saved[2],
-        .dlogps = gradients[0].contiguous(),
-        .reference_normalisers = saved[5],
-        .dkl = refers ? gradients[1].contiguous() : at::Tensor()};
+    const LogitSlopes slopes = {.softcap = static_cast<float>(policy.softcap),
+                                .reference_softcap = static_cast<float>(reference.softcap),
+                                .targets = saved[1],
+                                .normalisers = saved[2],
+                                .dlogps = gradients[0].contiguous(),
+                                .reference_normalisers = saved[5],
+                                .dkl = refers ? gradients[1].contiguous() : at::Tensor()};
     const int64_t count = policy.hidden_TK.size(0);
     const int64_t vocab = head.weight_NK.size(0);
     const at::Tensor dhidden_TK = at::zeros(policy.hidden_TK.sizes(), at::kDouble);
@@ -208,17 +206,21 @@ struct ScoreTargets : Function<ScoreTargets> {
       const int64_t tokens = std::min(ChunkTokens(count), vocab - first);
       const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, tokens); };
       const auto logits_of = [&](const HeadRows& rows) {
-        return MatMulRows(rows.hidden_TK, PackedFactor(part(rows.head->weight_NK),
-                                                       rows.head->precision));
+        return MatMulRows(rows.hidden_TK,
+                          PackedFactor(part(rows.head->weight_NK), rows.head->precision));
       };
       const at::Tensor logits = logits_of(policy);
       slopes.Differentiate(first, refers ? logits_of(reference) : at::Tensor(), logits);
-      AddMatMulRows(logits, PackedFactor(part(head.weight_NK).t(), head.precision),
-                    head.precision, dhidden_TK);
+      AddMatMulRows(logits, PackedFactor(part(head.weight_NK).t(), head.precision), head.precision,
+                    dhidden_TK);
       AddOuterProducts(logits, policy.hidden_TK, saved[3], head.precision,
                        part(head.weight_gradient_NK));
     }
-    return {dhidden_TK.to(at::kFloat), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(),
+    return {dhidden_TK.to(at::kFloat),
+            at::Tensor(),
+            at::Tensor(),
+            at::Tensor(),
+            at::Tensor(),
             at::Tensor()};
   }
 };

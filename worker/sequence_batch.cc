@@ -106,8 +106,7 @@ absl::StatusOr<SequenceBatch> MakeScoredBatch(absl::Span<const Sequence> sequenc
 }
 
 PackedSequences PackedTogether(absl::Span<const SequenceBatch> examples) {
-  PackedSequences all = {
-      .offsets = {0}, .example_rows = {0}, .example_targets = {0}};
+  PackedSequences all = {.offsets = {0}, .example_rows = {0}, .example_targets = {0}};
   for (const SequenceBatch& example : examples) {
     const PackedSequences& one = example.packed;
     const auto rows = static_cast<int64_t>(all.tokens.size());

@@ -12,7 +12,7 @@
 namespace attune {
 namespace {
 
-constexpr int64_t kPiece = 1 << 16;    // elements that one thread runs over at a time
+constexpr int64_t kPiece = 1 << 16;     // elements that one thread runs over at a time
 constexpr double kRmspropDecay = 0.99;  // as in torch.optim, and in what DPO's authors ran
 
 // What is the same for all elements of a tensor.
@@ -89,8 +89,7 @@ absl::StatusOr<double> ShardedOptimizer::Step(Collective& ranks, double learning
   ATTUNE_CHECK(static_cast<int64_t>(parameters.size()) == slice_size_ * ranks.size());
   const absl::Span<double> mine = gradients.subspan(begin, slice_size_);
   const bool whole = options_.zero_stage == 0;
-  ATTUNE_RETURN_IF_ERROR(whole ? ranks.AllReduceSum(gradients)
-                               : ranks.ReduceScatterSum(gradients));
+  ATTUNE_RETURN_IF_ERROR(whole ? ranks.AllReduceSum(gradients) : ranks.ReduceScatterSum(gradients));
   double squared_norm = SquaredNorm(mine);
   ATTUNE_RETURN_IF_ERROR(ranks.AllReduceSum(absl::MakeSpan(&squared_norm, 1)));
   const double norm = std::sqrt(squared_norm);

@@ -5,8 +5,8 @@
 //   AdamW (Loshchilov & Hutter 2019)  m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2,
 //                                     w = (1 - l d) w - l m' / (sqrt(v') + e), of m and v corrected
 //                                     for their beginning at zero
-//   RMSprop (Hinton 2012)             v = 0.99 v + 0.01 (g + d w)^2, w -= l (g + d w) / (sqrt(v) + e)
-//   SGD                               w -= l (g + d w)
+//   RMSprop (Hinton 2012)             v = 0.99 v + 0.01 (g + d w)^2, w -= l (g + d w) / (sqrt(v) +
+//   e) SGD                               w -= l (g + d w)
 //
 // as torch.optim has them without momentum.
 #ifndef ATTUNE_WORKER_SHARDED_OPTIMIZER_H_

@@ -221,7 +221,10 @@ class RoundTrainer {
       trainee.dpo_loss += sums.back().dpo_loss;
     }
     const double learning_rate =
-        LearningRate(request_.training(), done, UpdatesOfRound(request_));
+        LearningRate(request_.training(), {.update = done,
+                                           .updates = UpdatesOfRound(request_),
+                                           .round = request_.round(),
+                                           .rounds = request_.rounds()});
     const Stopwatch stepping;
     std::vector<double> norms;
     for (Trainee& trainee : trainees_) {
@@ -232,8 +235,7 @@ class RoundTrainer {
     }
     time_.optimizer = stepping.Seconds();
     tokens_ += sums[0].tokens;
-    Report(done, learning_rate * trainees_[0].learning_rate_ratio, norms[0], sums,
-           whole.Seconds());
+    Report(done, learning_rate * trainees_[0].learning_rate_ratio, norms[0], sums, whole.Seconds());
     return absl::OkStatus();
   }
 

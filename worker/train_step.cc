@@ -89,8 +89,8 @@ absl::Status RunPass(const TrainingObjective& objective, const TrainingModels& m
                           ColumnsOfExamples(objective, models, pass));
   at::Tensor loss = at::zeros({}, at::kDouble);
   for (size_t e = 0; e < pass.size(); ++e) {
-    loss = loss + LossOfExample(objective, coupled, columns[e], pass[e].position(), update_pairs,
-                                sums);
+    loss = loss +
+           LossOfExample(objective, coupled, columns[e], pass[e].position(), update_pairs, sums);
   }
   loss.backward();
   return absl::OkStatus();
@@ -132,9 +132,8 @@ absl::StatusOr<UpdateSums> AccumulateGradients(const TrainingObjective& objectiv
                                                size_t pass_pairs, int64_t update_pairs) {
   UpdateSums result;
   for (const absl::Span<const v1::TrainingPair> pass : PassesOf(pairs, pass_pairs)) {
-    ATTUNE_RETURN_IF_ERROR(Guarded(pass, [&] {
-      return RunPass(objective, models, coupled, pass, update_pairs, result);
-    }));
+    ATTUNE_RETURN_IF_ERROR(Guarded(
+        pass, [&] { return RunPass(objective, models, coupled, pass, update_pairs, result); }));
   }
   return result;
 }

@@ -81,8 +81,6 @@ std::vector<float> TrainedPolicy::TakeWeights() {
   return std::move(weights_);
 }
 
-void TrainedPolicy::Merge() {
-  MergeAdapter(*lora_, base_, adapter_, absl::MakeSpan(weights_));
-}
+void TrainedPolicy::Merge() { MergeAdapter(*lora_, base_, adapter_, absl::MakeSpan(weights_)); }
 
 }  // namespace attune

@@ -285,6 +285,8 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
         spec.mutable_objective()->add_loss_type(static_cast<v1::LossType>(96));
         spec.mutable_training()->set_lr_scheduler_type(static_cast<v1::LrSchedulerType>(-1));
         spec.mutable_training()->set_precision(static_cast<v1::Precision>(93));
+        spec.mutable_training()->set_optim(static_cast<v1::Optimizer>(91));
+        spec.mutable_training()->set_lr_scheduler_span(static_cast<v1::LrSchedulerSpan>(90));
       }),
       UnorderedElementsAre(
           HasSubstr("algorithm: is 99; must be one of dno, dno_prct, "),
@@ -293,7 +295,9 @@ TEST_F(JobSpecTest, EnumNumbersThatDoNotExistAreRefused) {
           "pairing.tie_policy: is 92; must be one of drop, first, soft",
           testing::StartsWith("objective.loss_type: has 96; must be of sigmoid, dno, spin"),
           "training.lr_scheduler_type: is -1; must be one of constant, linear, cosine",
-          "training.precision: is 93; must be one of fp32, bf16"));
+          "training.precision: is 93; must be one of fp32, bf16",
+          "training.optim: is 91; must be one of adamw_torch, rmsprop, sgd",
+          "training.lr_scheduler_span: is 90; must be one of round, job"));
 }
 
 TEST_F(JobSpecTest, WhatIsNotBuiltYetIsRefused) {

@@ -32,7 +32,7 @@ void ExpectBlocks(const v1::JobSpec& spec, const std::string& sampling, const st
   const std::string optimiser =
       "weight_decay: 0 adam_beta1: 0.9 adam_beta2: 0.999 adam_epsilon: 1e-08 zero_stage: 1 "
       "precision: PRECISION_FP32 optim: OPTIMIZER_ADAMW_TORCH "
-      "gradient_checkpointing: false ";
+      "gradient_checkpointing: false lr_scheduler_span: LR_SCHEDULER_SPAN_ROUND ";
   EXPECT_EQ(Text(spec.sampling()),
             sampling +
                 "opponent: OPPONENT_NONE mixture_coef: 0.5 min_p: 0 repetition_penalty: 1 "

@@ -47,9 +47,8 @@ at::Tensor AttentionFormula(const std::vector<at::Tensor>& in, const std::vector
 // Several sequences, grouped heads; the longest has more rows than a block of scores, and two
 // continue one prefix.
 void ExpectAttentionAgrees(const AttentionShape& shape, int64_t window) {
-  const std::vector<Rows> segments = {{0, 5, -1},   {5, 6, -1},    {6, 306, -1},
-                                      {306, 346, -1}, {346, 353, 3}, {353, 353, 3},
-                                      {353, 620, 3}};
+  const std::vector<Rows> segments = {{0, 5, -1},    {5, 6, -1},    {6, 306, -1}, {306, 346, -1},
+                                      {346, 353, 3}, {353, 353, 3}, {353, 620, 3}};
   std::vector<int64_t> numbers;
   for (const Rows& s : segments) numbers.insert(numbers.end(), {s.begin, s.end, s.prefix});
   const at::Tensor bounds = Longs(numbers).view({-1, 3});

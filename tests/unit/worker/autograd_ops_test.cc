@@ -179,9 +179,9 @@ TEST(AutogradOpsTest, NumbersDoNotDependOnTheNumberOfThreads) {
     const LinearParameters k = Parameters(Random({128, 48}, 3));
     const at::Tensor examples = Longs({0, 120, 300});
     const at::Tensor keys = LinearOp(x, k, examples);
-    const at::Tensor attended =
-        AttentionOp(LinearOp(x, q, examples), keys, keys, Longs({0, 100, -1, 100, 300, 0}).view({2, 3}),
-                    {.heads = 8, .kv_heads = 2, .head_dim = 64, .scale = 0.1f, .softcap = 0}, 90);
+    const at::Tensor attended = AttentionOp(
+        LinearOp(x, q, examples), keys, keys, Longs({0, 100, -1, 100, 300, 0}).view({2, 3}),
+        {.heads = 8, .kv_heads = 2, .head_dim = 64, .scale = 0.1f, .softcap = 0}, 90);
     attended.sum().backward();
     SetPieceThreads(1);
     return std::vector<at::Tensor>{attended.detach(), x.grad(), q.weight_gradient_NK,

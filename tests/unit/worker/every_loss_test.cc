@@ -141,9 +141,9 @@ Update OverRanks(const TrainingObjective& objective, const std::vector<v1::Train
     std::vector<v1::TrainingPair> mine;
     for (size_t i = collective.rank(); i < pairs.size(); i += ranks) mine.push_back(pairs[i]);
     RunningMean rewards;
-    ATTUNE_ASSIGN_OR_RETURN(const CoupledLosses coupled,
-                            EvaluateTogether(objective, models.get(), mine, kExamples, collective,
-                                             false, &rewards));
+    ATTUNE_ASSIGN_OR_RETURN(
+        const CoupledLosses coupled,
+        EvaluateTogether(objective, models.get(), mine, kExamples, collective, false, &rewards));
     ATTUNE_ASSIGN_OR_RETURN(
         const UpdateSums result,
         AccumulateGradients(objective, models.get(), coupled, mine, pass_pairs, kExamples));

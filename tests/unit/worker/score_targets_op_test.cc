@@ -170,7 +170,8 @@ TEST(ScoreTargetsOpTest, NumbersDoNotDependOnTheNumberOfThreads) {
 TEST(ScoreTargetsOpTest, QuestionsChangeNoBitOfLogProbs) {
   const Case c = {.rows = 40, .vocab = 1301};
   const LinearParameters head = Parameters(PolicyInputs(c)[1]);
-  const TargetColumns bare = ScoreTargetsOp({PolicyInputs(c)[0], &head}, Targets(c), Together(c.rows));
+  const TargetColumns bare =
+      ScoreTargetsOp({PolicyInputs(c)[0], &head}, Targets(c), Together(c.rows));
   EXPECT_TRUE(at::equal(bare.logps, Score(c, 0, c.rows).columns.logps));
   EXPECT_FALSE(bare.reference_kl.defined());
   EXPECT_FALSE(bare.log_sum_squares.defined());
@@ -182,9 +183,9 @@ TEST(ScoreTargetsOpTest, APolicyThatIsItsReferenceHasNoKlAndNoGradientOfIt) {
     const at::Tensor hidden = PolicyInputs(c)[0].set_requires_grad(true);
     const LinearParameters head = Parameters(PolicyInputs(c)[1]);
     const LinearParameters same = Parameters(PolicyInputs(c)[1]);
-    const at::Tensor kl =
-        ScoreTargetsOp({hidden, &head, softcap}, Targets(c), Together(c.rows), {hidden.detach(), &same, softcap})
-            .reference_kl;
+    const at::Tensor kl = ScoreTargetsOp({hidden, &head, softcap}, Targets(c), Together(c.rows),
+                                         {hidden.detach(), &same, softcap})
+                              .reference_kl;
     EXPECT_TRUE(at::equal(kl, at::zeros_like(kl)));
     kl.sum().backward();
     EXPECT_FALSE(hidden.grad().any().item<bool>());
@@ -197,8 +198,8 @@ TEST(ScoreTargetsOpTest, APolicyThatIsItsReferenceHasNoKlAndNoGradientOfIt) {
 TEST(ScoreTargetsOpTest, StaysFiniteWhereAModelIsCertain) {
   const LinearParameters head = Parameters(at::tensor({1.0f, 0.0f}).view({2, 1}));
   const at::Tensor hidden = at::full({1, 1}, 200.0f).set_requires_grad(true);
-  const TargetColumns columns =
-      ScoreTargetsOp({hidden, &head}, Longs({1}), Together(1), {at::full({1, 1}, -200.0f), &head}, true);
+  const TargetColumns columns = ScoreTargetsOp({hidden, &head}, Longs({1}), Together(1),
+                                               {at::full({1, 1}, -200.0f), &head}, true);
   EXPECT_EQ(columns.logps.item<float>(), -200);
   EXPECT_EQ(columns.reference_kl.item<float>(), 200);
   EXPECT_EQ(columns.log_sum_squares.item<float>(), 0);
@@ -208,7 +209,8 @@ TEST(ScoreTargetsOpTest, StaysFiniteWhereAModelIsCertain) {
 
 TEST(ScoreTargetsOpTest, LogSumSquaresOfAUniformPolicyIsThatOfOneProbability) {
   const LinearParameters head = Parameters(at::zeros({5000, 3}));
-  const TargetColumns columns = ScoreTargetsOp({Random({2, 3}, 1), &head}, Longs({0, 7}), Together(2), {}, true);
+  const TargetColumns columns =
+      ScoreTargetsOp({Random({2, 3}, 1), &head}, Longs({0, 7}), Together(2), {}, true);
   for (int64_t t = 0; t < 2; ++t) {
     EXPECT_NEAR(columns.log_sum_squares[t].item<float>(), -std::log(5000), 2e-6);
   }
@@ -219,8 +221,8 @@ TEST(ScoreTargetsOpTest, WithoutAutogradNothingRequiresGradients) {
   const LinearParameters head = Parameters(PolicyInputs(c)[1]);
   const at::Tensor hidden = PolicyInputs(c)[0].set_requires_grad(true);
   const auto requires_gradients = [&] {
-    const TargetColumns columns =
-        ScoreTargetsOp({hidden, &head}, Targets(c), Together(c.rows), {hidden.detach(), &head}, true);
+    const TargetColumns columns = ScoreTargetsOp({hidden, &head}, Targets(c), Together(c.rows),
+                                                 {hidden.detach(), &head}, true);
     return std::vector<bool>{columns.logps.requires_grad(), columns.reference_kl.requires_grad(),
                              columns.log_sum_squares.requires_grad()};
   };

@@ -99,7 +99,8 @@ class TrainedRewardModelsTest : public testing::TestWithParam<ModelVariant> {
     const Trainee trainee(initial_, precision);
     std::vector<float> rewards;
     for (const v1::TrainingPair& pair : pairs_) {
-      const at::Tensor values = ColumnsOfExamples(objective_, trainee.get(), {&pair, 1})->at(0).values;
+      const at::Tensor values =
+          ColumnsOfExamples(objective_, trainee.get(), {&pair, 1})->at(0).values;
       rewards.push_back(values[0][kRewardColumn].item<float>());
       rewards.push_back(values[1][kRewardColumn].item<float>());
     }
