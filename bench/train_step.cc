@@ -212,7 +212,7 @@ class Bench {
                                  {"tokens_per_second", tokens / step},
                                  {"useful_gflops", useful},
                                  {"peak_gflops", peak},
-                                 {"utilisation", useful / peak},
+                                 {"utilisation", useful / (peak * ranks_.size())},
                                  {"peak_memory_bytes", MemoryBytes("VmHWM")}};
     if (ranks_.rank() == 0) std::printf("%s\n", line.dump().c_str());
     std::fflush(stdout);
